@@ -1,0 +1,33 @@
+#include "base/checksum.h"
+
+#include <string.h>
+#include <xxhash.h>
+
+uint64_t checksum_64(const void *bytes, size_t len)
+{
+    return XXH3_64bits(bytes, len);
+}
+
+struct digest128 checksum_128(const void *bytes, size_t len)
+{
+    XXH128_canonical_t canonical;
+    XXH128_canonicalFromHash(&canonical, XXH3_128bits(bytes, len));
+    struct digest128 digest;
+    memcpy(digest.bytes, canonical.digest, sizeof digest.bytes);
+    return digest;
+}
+
+bool digest128_equal(const struct digest128 *a, const struct digest128 *b)
+{
+    return memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;
+}
+
+void digest128_print(const struct digest128 *digest, char text[33])
+{
+    static const char digits[] = "0123456789abcdef";
+    for (int i = 0; i < 16; i++) {
+        text[2 * i] = digits[digest->bytes[i] >> 4];
+        text[2 * i + 1] = digits[digest->bytes[i] & 15];
+    }
+    text[32] = 0;
+}

@@ -1,0 +1,36 @@
+/* entry: the bytes of one log entry (all operations of one loop turn), through protobuf-c.
+ *
+ * The bytes are kept for ever and read by later versions: tests/golden holds them, and changing a field's meaning is not
+ * done. An entry that can't be understood is a reason to stop (law 9), so decoding tells why. */
+#ifndef BATON_CODEC_ENTRY_H
+#define BATON_CODEC_ENTRY_H
+
+#include "base/error.h"
+#include "base/slice.h"
+#include "core/command.h"
+
+struct entry {
+    uint8_t run_id[16]; /* the proposing process */
+    uint64_t batch;     /* counts that process's entries; with run_id it finds the requests again */
+    uint64_t now_ms;    /* proposer's cluster time */
+    int64_t wall_ms;
+    bool no_growth;
+    uint32_t rules_version; /* the newest rule that any of its commands needs */
+    const struct command *commands;
+    size_t n_commands;
+};
+
+/* What `command` adds to an entry, in bytes, at most. For filling an entry up to LIMIT_ENTRY_BYTES. */
+size_t entry_command_size(const struct command *command);
+/* What an entry without commands takes, at most. */
+size_t entry_overhead(void);
+
+/* Appends the entry to `bytes`. The length is a multiple of 8, as libraft demands of a log entry. */
+void entry_encode(const struct entry *entry, struct buffer *bytes);
+
+/* Commands and strings live in `arena` and in `bytes`. ERROR_INVALID: not an entry. ERROR_VERSION: it needs rules or a
+ * format newer than this build. `text` says which. */
+enum error entry_decode(struct slice bytes, struct arena *arena, struct entry *entry, struct error_text *text)
+    MUST_CHECK;
+
+#endif

@@ -1,0 +1,25 @@
+/* snapshot: the lock table as a stream of chunks, and back. Chunk 0 holds the table's numbers; each following one whole
+ * schedules. Each chunk's payload is at most LIMIT_SNAPSHOT_CHUNK_BYTES (one schedule always fits). Both directions run on the pool. */
+#ifndef BATON_CODEC_SNAPSHOT_H
+#define BATON_CODEC_SNAPSHOT_H
+
+#include "base/error.h"
+#include "base/slice.h"
+#include "core/lock_table.h"
+
+struct snapshot_encoder;
+struct snapshot_encoder *snapshot_encoder_open(struct lock_table_frozen *frozen);
+/* Replaces `chunk` with the next one; false after the last. */
+bool snapshot_encoder_next(struct snapshot_encoder *encoder, struct buffer *chunk);
+void snapshot_encoder_close(struct snapshot_encoder *encoder);
+
+/* Loads one chunk into `table` (empty before chunk 0). Chunks come in order. */
+struct snapshot_decoder;
+struct snapshot_decoder *snapshot_decoder_open(struct lock_table *table);
+enum error snapshot_decoder_chunk(struct snapshot_decoder *decoder, struct slice chunk, struct error_text *text)
+    MUST_CHECK;
+/* After the last chunk: everything that was announced is there, else ERROR_CORRUPT. */
+enum error snapshot_decoder_finish(struct snapshot_decoder *decoder, struct error_text *text) MUST_CHECK;
+void snapshot_decoder_close(struct snapshot_decoder *decoder);
+
+#endif

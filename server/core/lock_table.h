@@ -1,0 +1,155 @@
+/* lock_table: the replicated state machine.
+ *
+ * Who holds which schedule, which occurrences have run, what every token was given for. It is pure and total: the same
+ * commands in the same order give the same state on every node and every build; there is no clock, no I/O, no JSON, no
+ * Raft and no logging here, and no command can fail, for every refusal is an outcome. It must not know how its bytes
+ * look on a disk or a wire (codec), nor who asks (node).
+ *
+ * Time is an argument: an entry carries the proposer's cluster time, the state's time is the largest seen, and a lock is
+ * over when state time ≥ its deadline. Nothing ends between entries. */
+#ifndef BATON_CORE_LOCK_TABLE_H
+#define BATON_CORE_LOCK_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/check.h"
+#include "base/checksum.h"
+#include "base/error.h"
+#include "base/slice.h"
+#include "core/command.h"
+
+struct lock_table;
+
+struct lock_table *lock_table_open(void);        /* empty, time 0, next token 1; never NULL */
+void lock_table_close(struct lock_table *table); /* NULL is allowed; nothing may be frozen */
+
+/* Begins an entry: moves the state's time, and ends every lock whose deadline it has reached (in order of deadline, then
+ * token). Called once for each entry, before its commands. */
+void lock_table_advance(struct lock_table *table, const struct apply_context *context);
+
+/* Applies one command of the entry begun last and fills `outcome`, whose slices are valid until the next change. */
+void lock_table_apply(struct lock_table *table, const struct apply_context *context, const struct command *command,
+                      struct outcome *outcome);
+
+/* ---- reading ---- */
+
+/* State time at which the next thing ends; UINT64_MAX when nothing is pending. The leader proposes a tick then. */
+uint64_t lock_table_next_deadline(const struct lock_table *table);
+
+struct lock_table_counts {
+    uint64_t now_ms; /* state time */
+    int64_t wall_ms; /* wall clock of the last entry */
+    uint64_t index;  /* of the last entry applied */
+    uint64_t next_token;
+    uint64_t next_member_id;
+    uint64_t schedules;   /* remembered */
+    uint64_t held;        /* live grants */
+    uint64_t state_bytes; /* counted the same on every node */
+    uint64_t expirations; /* locks that ended by their deadline, since this process loaded the table */
+    uint32_t rules_version;
+};
+void lock_table_count(const struct lock_table *table, struct lock_table_counts *counts);
+
+/* What GET /locks/{id} shows. `holders` and `last_run` point into the table; valid until its next change. `last_run` is
+ * the newest run that has ended. A schedule that nobody ever locked has no holders and no run. */
+struct schedule_view {
+    const struct grant_view *holders;
+    size_t n_holders;
+    bool frozen;
+    bool has_last_run;
+    struct run_view last_run;
+};
+void lock_table_view(struct lock_table *table, struct slice schedule_id, struct schedule_view *view);
+
+/* XXH3-128 over the whole logical state in the order of schedule ids: equal on two nodes exactly when they hold the same
+ * state, however it is laid out in memory. O(state); for tests and --state-hash-every. */
+struct digest128 lock_table_digest(struct lock_table *table);
+
+/* Aborts when an invariant of the table is broken. O(state); for tests and the simulator. */
+void lock_table_check(const struct lock_table *table);
+
+/* ---- freezing, for snapshots ----
+ * lock_table_freeze costs well under a millisecond at a million locks (copy-on-write); the frozen image may be read on
+ * another thread while the table goes on. One freeze at a time; thaw on the loop's thread after the reader is done. */
+
+struct lock_table_frozen;
+struct lock_table_frozen *lock_table_freeze(struct lock_table *table);
+void lock_table_thaw(struct lock_table *table, struct lock_table_frozen *frozen);
+
+/* The state's numbers, apart from the schedules. `index` is that of the last entry applied. */
+struct table_image {
+    uint64_t now_ms;
+    int64_t wall_ms;
+    uint64_t index;
+    uint64_t next_token;
+    uint64_t next_member_id;
+    uint32_t rules_version;
+};
+
+/* One schedule, complete: everything that must survive a snapshot is in here, and nothing else. Durations and instants
+ * are state time unless named wall. Slices are valid until the next lock_table_frozen_next or thaw. */
+struct grant_image { /* belongs to the run with the same token */
+    uint64_t token;
+    uint64_t granted_ms;
+    uint64_t deadline_ms;
+    uint64_t ttl_ms;
+    uint64_t estimate_ms;
+    uint64_t margin_ms;
+    uint64_t max_ttl_ms;
+    struct slice metadata;
+};
+struct run_image {
+    uint64_t token;
+    uint64_t granted_ms;
+    uint64_t ended_ms; /* 0 while it runs */
+    int64_t acquired_wall_ms;
+    int64_t ended_wall_ms;
+    struct slice holder;
+    struct slice occurrence;
+    struct slice idempotency_key;
+    struct slice actor;
+    struct slice reason;
+    struct digest128 fingerprint; /* of what was sent, for idempotency_conflict */
+    int outcome;
+    int late_outcome;
+    uint32_t attempt;
+};
+struct occurrence_image {
+    struct slice name; /* as first written */
+    bool is_instant;
+    int64_t instant_s; /* Unix seconds */
+    uint32_t instant_ns;
+    uint32_t attempts; /* counted ones */
+    bool succeeded;
+    uint64_t run_token; /* of the newest run for it, 0: none; it may be kept no longer */
+    uint64_t order;     /* age among the schedule's occurrences: smaller is older */
+};
+struct schedule_image {
+    struct slice id;
+    bool has_floor;
+    int64_t floor_s;
+    uint32_t floor_ns;
+    uint64_t next_order;
+    uint64_t forget_ms; /* state time at which it may be forgotten; 0 while a lock lives */
+    const struct grant_image *grants;
+    size_t n_grants;
+    const struct run_image *runs; /* oldest first */
+    size_t n_runs;
+    const struct occurrence_image *occurrences; /* by `order` */
+    size_t n_occurrences;
+};
+
+void lock_table_frozen_table(const struct lock_table_frozen *frozen, struct table_image *image);
+uint64_t lock_table_frozen_schedules(const struct lock_table_frozen *frozen);
+/* The next schedule, in no particular order; false at the end. */
+bool lock_table_frozen_next(struct lock_table_frozen *frozen, struct schedule_image *image);
+
+/* Filling an empty table from a snapshot: first the numbers, then every schedule once. Input is hostile until checked:
+ * ERROR_CORRUPT for what apply could never have made (unknown outcome, token not below next_token, id twice, lengths over
+ * the limits, a grant without its run, …); the table may then only be closed. Usable off the loop's thread. */
+enum error lock_table_load_table(struct lock_table *table, const struct table_image *image) MUST_CHECK;
+enum error lock_table_load_schedule(struct lock_table *table, const struct schedule_image *image) MUST_CHECK;
+
+#endif

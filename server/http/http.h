@@ -1,0 +1,72 @@
+/* http: libmicrohttpd on the loop. Exchanges come in whole (method, path, query, headers, body) and are answered once,
+ * now or later. Knows no locks and no JSON.
+ *
+ * MHD runs without a thread of its own, driven by its epoll descriptor and by its timeout, in one place (a uv_prepare_t).
+ * An exchange that isn't answered inside `request` is parked: its connection is suspended until exchange_answer. */
+#ifndef BATON_HTTP_HTTP_H
+#define BATON_HTTP_HTTP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "base/check.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/slice.h"
+
+struct http_server;
+struct exchange;
+
+struct http_pair { /* one query parameter (percent-decoded) or header, in the order of arrival */
+    struct slice name;
+    struct slice value; /* absent for a query parameter without '=' */
+};
+
+struct http_header {
+    const char *name;
+    const char *value; /* copied */
+};
+
+struct http_options {
+    uv_loop_t *loop;
+    const struct log *log;
+    const char *listen_host; /* an address or a name; "" or "0.0.0.0" or "::" mean what they say */
+    uint16_t listen_port;
+    unsigned request_timeout_ms; /* a request unfinished after this is closed without an answer */
+    size_t connections;          /* LIMIT_CONNECTIONS */
+    /* How long a body may be for this method and path (LIMIT_BODY_BYTES when NULL). */
+    size_t (*body_limit)(void *arg, struct slice method, struct slice path);
+    /* A whole request. Everything of `exchange` is valid until it is answered. */
+    void (*request)(void *arg, struct exchange *exchange);
+    /* The body is over its bound: answer 413 (the connection is closed afterwards by http). */
+    void (*body_too_large)(void *arg, struct exchange *exchange);
+    void *arg;
+};
+
+enum error http_open(const struct http_options *options, struct http_server **server, struct error_text *text)
+    MUST_CHECK;
+uint16_t http_port(const struct http_server *server); /* what port 0 became */
+/* Accepts no more connections; exchanges under way go on, and their connections close after their answers. */
+void http_quiesce(struct http_server *server);
+size_t http_pending(const struct http_server *server); /* exchanges parked or being sent */
+/* Every parked exchange must have been answered before. Frees, then calls `closed` on the loop. */
+void http_close(struct http_server *server, void (*closed)(void *arg), void *arg);
+
+struct slice exchange_method(const struct exchange *exchange);
+struct slice exchange_path(const struct exchange *exchange); /* as sent, without the query, percent-encoded */
+const struct http_pair *exchange_query(const struct exchange *exchange, size_t *n);
+/* The only or first header of that name (case-insensitive); absent when missing. `*count` (may be NULL) says how many. */
+struct slice exchange_header(const struct exchange *exchange, const char *name, size_t *count);
+struct slice exchange_body(const struct exchange *exchange);
+void *exchange_data(const struct exchange *exchange);
+void exchange_set_data(struct exchange *exchange, void *data);
+/* True when the client has closed or reset its connection (asks the socket now). */
+bool exchange_is_gone(const struct exchange *exchange);
+
+/* Once, at any time from inside `request` on. Copies status, headers and body; sends from the server's one place. */
+void exchange_answer(struct exchange *exchange, unsigned status, const struct http_header *headers, size_t n_headers,
+                     struct slice body);
+
+#endif

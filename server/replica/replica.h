@@ -1,0 +1,146 @@
+/* replica: one member of the replicated lock table.
+ *
+ * Binds libraft to storage and peer, with the guards that libraft needs; keeps cluster time; packs each loop turn's
+ * operations into one log entry, or passes them on to the leader; finds their outcomes again by what was applied; serves
+ * barriers; takes, sends and installs snapshots; makes elections fast. It must not know HTTP or JSON, nor what a command
+ * means. The first start of a cluster (who founded it) happens here, too.
+ *
+ * Everything is called on the loop's thread; callbacks record facts and may call replica_submit and replica_read, whose
+ * effects wait for the end of the turn. */
+#ifndef BATON_REPLICA_REPLICA_H
+#define BATON_REPLICA_REPLICA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/check.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/slice.h"
+#include "codec/frame.h"
+#include "core/lock_table.h"
+#include "peer/network.h"
+#include "storage/storage.h"
+
+struct replica;
+
+struct replica_member { /* one entry of SPEC */
+    const char *name;
+    const char *host;
+    uint16_t http_port;
+    uint16_t raft_port;
+};
+
+/* Why a process must end: EXIT codes of the contract. */
+enum replica_exit { REPLICA_EXIT_FAILURE = 1, REPLICA_EXIT_DATA = 65 };
+
+struct replica_options {
+    const struct loop *loop;
+    const struct log *log;
+    const struct network *network;
+    struct storage *storage; /* open; outlives the replica */
+    const char *name;
+    const struct replica_member *members; /* SPEC, sorted by name, copied; contains `name` */
+    size_t n_members;
+    const char *listen_host; /* for peers */
+    uint16_t listen_port;
+    const char *advertise_http; /* HOST:PORT told to others */
+    struct slice cluster_key;   /* absent: none */
+    unsigned election_timeout_ms;
+    unsigned heartbeat_ms;
+    unsigned commit_timeout_ms; /* submitted, but undecided after this long: OPERATION_UNKNOWN */
+    /* Reserve gone, data lost, an entry that can't be understood, …: `sentence` says what to do. Production exits; the
+     * simulator marks the node as dead and returns, and the replica then does nothing any more. */
+    void (*fatal)(void *arg, enum replica_exit code, const char *sentence);
+    /* Role, leader or readiness changed. May be NULL. */
+    void (*changed)(void *arg);
+    /* An entry was applied; for the simulator's checks. May be NULL. Called inside apply: must only look. */
+    void (*applied)(void *arg, uint64_t index, const struct lock_table *table);
+    void *arg;
+};
+
+/* Opens the peer port, decides or continues the first start, loads the state. Reading a large snapshot happens on the
+ * pool; until it is done, and until the founders are known, replica_status says so and operations wait or are refused. */
+enum error replica_open(const struct replica_options *options, struct replica **replica, struct error_text *text)
+    MUST_CHECK;
+
+/* Takes nothing more, hands leadership over when it leads (bounded by one election time-out), answers what is pending
+ * (OPERATION_UNKNOWN for what was proposed and is undecided after `within_ms`), frees, then calls `closed`. The storage is
+ * the caller's to close afterwards. */
+void replica_close(struct replica *replica, uint64_t within_ms, void (*closed)(void *arg), void *arg);
+/* For the simulator: forgets everything at once, as a crash does; frees memory, calls nobody, touches no disk. */
+void replica_crash(struct replica *replica);
+
+/* ---- operations ---- */
+
+struct operation {
+    struct command command; /* the slices stay valid until `done` */
+    /* Called once, never from inside replica_submit. `outcome` (OPERATION_APPLIED only) is valid until it returns. */
+    void (*done)(struct operation *operation, enum operation_status status, const struct outcome *outcome);
+    void *data;
+    /* private */
+    struct operation *next, *previous;
+    uint64_t number;
+    uint64_t deadline_ns;
+    int state;
+};
+
+/* Proposes on the leader, passes on elsewhere, waits up to two election time-outs when no leader is known. */
+void replica_submit(struct replica *replica, struct operation *operation);
+
+/* ---- linearizable reads ---- */
+
+struct replica_read {
+    /* OPERATION_APPLIED: the local table now shows everything that was acknowledged before the read began; look at it
+     * inside this function. Else: refuse with the status. */
+    void (*done)(struct replica_read *read, enum operation_status status);
+    void *data;
+    /* private */
+    struct replica_read *next, *previous;
+    uint64_t number;
+    uint64_t index;
+    uint64_t deadline_ns;
+    int state;
+};
+void replica_read(struct replica *replica, struct replica_read *read);
+
+/* The local copy; looks only. NULL until it is loaded. */
+struct lock_table *replica_table(struct replica *replica);
+
+/* ---- looking in ---- */
+
+enum replica_role { REPLICA_STARTING, REPLICA_FOUNDING, REPLICA_FOLLOWER, REPLICA_CANDIDATE, REPLICA_LEADER };
+
+struct replica_member_status {
+    const char *name;
+    const char *http_address; /* advertised */
+    const char *raft_address;
+    const char *role;     /* "voter", "standby", "spare" */
+    bool reachable;       /* both streams are up, or it is this node */
+    uint64_t match_index; /* on the leader; 0 elsewhere */
+};
+
+struct replica_status {
+    enum replica_role role;
+    const char *leader;      /* its name; NULL: unknown */
+    const char *leader_http; /* its advertised address; NULL: unknown */
+    uint64_t term;
+    uint64_t commit_index;
+    uint64_t applied_index;
+    bool ready;          /* knows a leader and has applied what was committed when it started */
+    const char *waiting; /* a sentence for people: what a start waits for ("for n2 and n3 to answer who …"), or NULL */
+    bool snapshot_busy;  /* a snapshot was due for a minute and could not be taken */
+    bool reserve_ok;     /* the disk reserve is there */
+    const struct replica_member_status *members;
+    size_t n_members;
+    uint64_t leader_changes; /* seen by this process */
+    uint64_t last_snapshot_index;
+    uint64_t operations_queued;
+};
+/* Valid until the next loop turn. */
+void replica_status(struct replica *replica, struct replica_status *status);
+const char *replica_role_name(enum replica_role role); /* "follower", … */
+
+#endif
