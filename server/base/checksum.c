@@ -3,9 +3,23 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "base/check.h"
+
 uint64_t checksum_64(const void *bytes, size_t len)
 {
     return XXH3_64bits(bytes, len);
+}
+
+uint64_t checksum_64_joined(const void *first, size_t first_len, const void *second, size_t second_len)
+{
+    XXH3_state_t *state = XXH3_createState(); /* its size is the library's secret */
+    CHECK(state != NULL);
+    (void)XXH3_64bits_reset(state);
+    (void)XXH3_64bits_update(state, first, first_len);
+    (void)XXH3_64bits_update(state, second, second_len);
+    uint64_t checksum = XXH3_64bits_digest(state);
+    (void)XXH3_freeState(state);
+    return checksum;
 }
 
 struct digest128 checksum_128(const void *bytes, size_t len)

@@ -12,6 +12,8 @@ struct digest128 {
 };
 
 uint64_t checksum_64(const void *bytes, size_t len);
+/* The same over two pieces, as if the second stood right behind the first. */
+uint64_t checksum_64_joined(const void *first, size_t first_len, const void *second, size_t second_len);
 struct digest128 checksum_128(const void *bytes, size_t len);
 bool digest128_equal(const struct digest128 *a, const struct digest128 *b);
 

@@ -25,11 +25,13 @@ size_t entry_command_size(const struct command *command);
 /* What an entry without commands takes, at most. */
 size_t entry_overhead(void);
 
-/* Appends the entry to `bytes`. The length is a multiple of 8, as libraft demands of a log entry. */
+/* Appends the entry to `bytes`. The length is a multiple of 8, as libraft demands of a log entry. CHECKs that every command
+ * keeps to the contract's rules (names, lengths, ranges): one that doesn't would stop every node that reads it. */
 void entry_encode(const struct entry *entry, struct buffer *bytes);
 
-/* Commands and strings live in `arena` and in `bytes`. ERROR_INVALID: not an entry. ERROR_VERSION: it needs rules or a
- * format newer than this build. `text` says which. */
+/* Commands and strings live in `arena` and in `bytes`; a well-formed entry takes at most 64 times its length of the arena.
+ * ERROR_INVALID: not an entry. ERROR_VERSION: it has a format, rules, a kind of command or a field newer than this build.
+ * `text` says which. */
 enum error entry_decode(struct slice bytes, struct arena *arena, struct entry *entry, struct error_text *text)
     MUST_CHECK;
 

@@ -221,16 +221,17 @@ struct frame {
 size_t frame_limit(unsigned kind);
 const char *frame_kind_name(enum frame_kind kind);
 
-/* Upper bounds, for filling a frame up to its limit. */
+/* Upper bounds, for filling a frame up to its limit: a frame of one item or more is never longer than their sum. */
 size_t frame_operation_size(const struct frame_operation *operation);
 size_t frame_operation_result_size(const struct frame_operation_result *result);
 
-/* Appends the body. The caller keeps to the limits (CHECKed). */
+/* Appends the body. The caller keeps to the limits and to the contract's rules for names and values (CHECKed). */
 void frame_encode(const struct frame *frame, struct buffer *body);
 
 /* Everything decoded lives in `arena` (set its limit: a body may need up to 64 times its length) or points into `body`.
  * ERROR_INVALID for anything that isn't exactly one well-formed body of this kind: lengths of names, ids, digests, counts
- * and enumerations are checked here, so that nobody behind has to. */
+ * and enumerations are checked here, so that nobody behind has to. An unknown field is refused, except in a hello. Log
+ * entries' and chunks' bytes aren't copied: they point into `body`, at any alignment. */
 enum error frame_decode(enum frame_kind kind, struct slice body, struct arena *arena, struct frame *frame,
                         struct error_text *text) MUST_CHECK;
 

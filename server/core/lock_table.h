@@ -52,8 +52,8 @@ struct lock_table_counts {
 };
 void lock_table_count(const struct lock_table *table, struct lock_table_counts *counts);
 
-/* What GET /locks/{id} shows. `holders` and `last_run` point into the table; valid until its next change. `last_run` is
- * the newest run that has ended. A schedule that nobody ever locked has no holders and no run. */
+/* What GET /locks/{id} shows. `holders` and `last_run` point into the table; valid until its next change or the next
+ * view. `last_run` is the newest run that has ended. A schedule that nobody ever locked has no holders and no run. */
 struct schedule_view {
     const struct grant_view *holders;
     size_t n_holders;
@@ -94,7 +94,8 @@ struct grant_image { /* belongs to the run with the same token */
     uint64_t token;
     uint64_t granted_ms;
     uint64_t deadline_ms;
-    uint64_t ttl_ms;
+    uint64_t ttl_ms;         /* of the grant or of its last renewal */
+    uint64_t granted_ttl_ms; /* of the grant itself: what a renewal without ttl_ms gets */
     uint64_t estimate_ms;
     uint64_t margin_ms;
     uint64_t max_ttl_ms;

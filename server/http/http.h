@@ -40,7 +40,7 @@ struct http_options {
     size_t (*body_limit)(void *arg, struct slice method, struct slice path);
     /* A whole request. Everything of `exchange` is valid until it is answered. */
     void (*request)(void *arg, struct exchange *exchange);
-    /* The body is over its bound: answer 413 (the connection is closed afterwards by http). */
+    /* The body is over its bound: answer 413 before this returns (the connection is closed afterwards by http). */
     void (*body_too_large)(void *arg, struct exchange *exchange);
     void *arg;
 };

@@ -91,6 +91,10 @@ void peer_ask_founding(struct peer *peer, const struct frame_founding_question *
 /* Queues a frame (copied). False: the stream isn't up, or its queue is full, and nothing was sent. Raft messages keep
  * their order and go ahead of operations, which go ahead of snapshot chunks. */
 bool peer_send(struct peer *peer, const struct frame *frame) MUST_CHECK;
+/* What was queued leaves at the end of this loop turn (a loop_post: in the order in which posts were made), in one write
+ * for each class. This hands it to the network now; for AppendEntries, which are to leave before the local disk write is
+ * submitted: call it after a step of libraft that sent some, and before what submits. Calls nobody. */
+void peer_set_flush(struct peer_set *set);
 bool peer_is_up(const struct peer *peer); /* outbound: handshake done */
 bool peer_is_inbound_up(const struct peer *peer);
 size_t peer_queued(const struct peer *peer); /* bytes not yet taken by the kernel */

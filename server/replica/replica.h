@@ -51,6 +51,11 @@ struct replica_options {
     unsigned election_timeout_ms;
     unsigned heartbeat_ms;
     unsigned commit_timeout_ms; /* submitted, but undecided after this long: OPERATION_UNKNOWN */
+    /* Smaller figures for tests and the simulator; 0 stands for LIBRAFT.md's: 16 MiB, 128 MiB, LIMIT_SNAPSHOT_TRAILING. */
+    uint64_t snapshot_entry_bytes; /* a snapshot is due when the entries since the last one exceed this and its size */
+    uint64_t snapshot_log_bytes;   /* … or their segments this */
+    unsigned snapshot_trailing;    /* entries kept behind a snapshot */
+    unsigned test_guards_off;      /* bit N − 1 switches guard N off; only tests of the guards set it */
     /* Reserve gone, data lost, an entry that can't be understood, …: `sentence` says what to do. Production exits; the
      * simulator marks the node as dead and returns, and the replica then does nothing any more. */
     void (*fatal)(void *arg, enum replica_exit code, const char *sentence);
@@ -70,7 +75,9 @@ enum error replica_open(const struct replica_options *options, struct replica **
  * (OPERATION_UNKNOWN for what was proposed and is undecided after `within_ms`), frees, then calls `closed`. The storage is
  * the caller's to close afterwards. */
 void replica_close(struct replica *replica, uint64_t within_ms, void (*closed)(void *arg), void *arg);
-/* For the simulator: forgets everything at once, as a crash does; frees memory, calls nobody, touches no disk. */
+/* For the simulator: forgets everything at once, as a crash does; frees memory, calls nobody, touches no disk. The
+ * node's loop must forget its posts and works in the same moment: work that is on the pool isn't waited for. Call it
+ * before storage_crash. */
 void replica_crash(struct replica *replica);
 
 /* ---- operations ---- */
@@ -83,6 +90,7 @@ struct operation {
     /* private */
     struct operation *next, *previous;
     uint64_t number;
+    uint64_t to; /* id of the member that it was passed on to */
     uint64_t deadline_ns;
     int state;
 };

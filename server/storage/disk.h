@@ -1,5 +1,5 @@
 /* disk: files as storage sees them. One of the seams to the world: production goes to the kernel (disk_uv.c), the
- * simulator to memory that forgets what wasn't synced. Paths are relative to the data directory.
+ * simulator to memory that forgets what wasn't synced. Paths are relative to the data directory, which itself is ".".
  *
  * "Durable" means: it survives a power cut once the call returned (or `done` was called). Synchronous functions may be
  * called on a thread of the pool; two of them never touch the same file at once. Every failure returns an error and puts

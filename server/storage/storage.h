@@ -62,6 +62,10 @@ enum error storage_open(const struct storage_options *options, struct storage **
 /* Ends the log with a closed record when `orderly`, waits for what is in flight, frees, then calls `closed`. Requests not
  * yet done get ERROR_CANCELED before. `closed` may be NULL. */
 void storage_close(struct storage *storage, bool orderly, void (*closed)(void *arg), void *arg);
+/* For the simulator: forgets everything at once, as a crash does. Frees the storage and every snapshot writer and reader
+ * that is still open, calls nobody, touches no disk. Requests (appends, publishes) are not looked at: their owners may
+ * have freed them before. */
+void storage_crash(struct storage *storage);
 
 /* NULL while the directory is fresh. Valid until the next change of it. */
 const struct storage_identity *storage_identity(const struct storage *storage);
@@ -130,7 +134,8 @@ uint64_t storage_next_index(const struct storage *storage); /* of what was submi
 
 struct storage_snapshot_writer;
 /* Opens a temporary file, truncating what an earlier attempt left. Pool or loop. Failures: `fatal`-like errors are
- * returned with text, and publishing is what makes them matter; the caller decides. */
+ * returned with text, and publishing is what makes them matter; the caller decides. ERROR_BUSY while a writer of the same
+ * kind is open or being published. */
 enum error storage_snapshot_begin(struct storage *storage, bool received, struct storage_snapshot_writer **writer,
                                   struct error_text *text) MUST_CHECK;
 enum error storage_snapshot_write(struct storage_snapshot_writer *writer, struct slice chunk, struct error_text *text)

@@ -1,0 +1,223 @@
+/* Operations on their way to the leader, outcomes on their way back, and read indexes. These run once for each batch of
+ * requests: items are packed one by one straight into the frame's bytes. */
+#include "codec/frame_wire.h"
+
+_Static_assert(OPERATION_APPLIED == (int)WIRE__OPERATION_STATUS__OPERATION_APPLIED, "number on the wire");
+_Static_assert(OPERATION_NO_LEADER == (int)WIRE__OPERATION_STATUS__OPERATION_NO_LEADER, "number on the wire");
+_Static_assert(OPERATION_NOT_READY == (int)WIRE__OPERATION_STATUS__OPERATION_NOT_READY, "number on the wire");
+_Static_assert(OPERATION_OVERLOADED == (int)WIRE__OPERATION_STATUS__OPERATION_OVERLOADED, "number on the wire");
+_Static_assert(OPERATION_UNKNOWN == (int)WIRE__OPERATION_STATUS__OPERATION_UNKNOWN, "number on the wire");
+
+/* Run id and number of a frame take less. Counted into every item, so that a frame is never longer than the sum of its
+ * items says. */
+#define FRAME_OVERHEAD_BYTES 32u
+
+static bool status_is_valid(int status)
+{
+    return status >= OPERATION_APPLIED && status <= OPERATION_UNKNOWN;
+}
+
+/* ---- operations ---- */
+
+/* One operation as a frame of its own, which joins those before it; `body` NULL: only its size. */
+static size_t operation_pack(const struct frame_operation *operation, struct buffer *body)
+{
+    struct command_wire command;
+    command_to_wire(&operation->command, &command);
+    Wire__Operation wire;
+    wire__operation__init(&wire);
+    wire.number = operation->number;
+    wire.command = &command.command;
+    Wire__Operation *operations[] = {&wire};
+    Wire__Operations part;
+    wire__operations__init(&part);
+    part.n_operations = 1;
+    part.operations = operations;
+    if (body == NULL) {
+        return wire_size(&part.base);
+    }
+    wire_append(&part.base, body);
+    return 0;
+}
+
+size_t frame_operation_size(const struct frame_operation *operation)
+{
+    return operation_pack(operation, NULL) + FRAME_OVERHEAD_BYTES;
+}
+
+void frame_encode_operations(const struct frame *frame, struct buffer *body)
+{
+    const struct frame_operations *operations = &frame->operations;
+    Wire__Operations head;
+    wire__operations__init(&head);
+    head.has_run_id = true;
+    head.run_id = wire_fixed(operations->run_id, sizeof operations->run_id);
+    head.has_sequence = true;
+    head.sequence = operations->sequence;
+    wire_append(&head.base, body);
+    for (size_t i = 0; i < operations->n_operations; i++) {
+        (void)operation_pack(&operations->operations[i], body);
+    }
+}
+
+bool frame_decode_operations(struct slice body, struct arena *arena, struct frame *frame)
+{
+    ProtobufCAllocator allocator = wire_allocator(arena);
+    const Wire__Operations *wire = wire__operations__unpack(&allocator, body.len, body.base);
+    struct frame_operations *operations = &frame->operations;
+    if (wire == NULL || !wire_is_known(&wire->base) || !wire->has_run_id || !wire->has_sequence ||
+        !wire_take_fixed(wire->run_id, operations->run_id, sizeof operations->run_id)) {
+        return false;
+    }
+    operations->sequence = wire->sequence;
+    struct frame_operation *items = arena_alloc(arena, wire->n_operations * sizeof *items);
+    if (items == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < wire->n_operations; i++) {
+        const Wire__Operation *operation = wire->operations[i];
+        items[i].number = operation->number;
+        if (!wire_is_known(&operation->base) ||
+            command_from_wire(operation->command, &items[i].command) != ERROR_NONE) {
+            return false;
+        }
+    }
+    operations->operations = items;
+    operations->n_operations = wire->n_operations;
+    return true;
+}
+
+/* ---- outcomes ---- */
+
+static size_t operation_result_pack(const struct frame_operation_result *result, struct buffer *body)
+{
+    CHECK(status_is_valid((int)result->status));
+    struct outcome_wire outcome;
+    Wire__OperationResult wire;
+    wire__operation_result__init(&wire);
+    wire.number = result->number;
+    wire.status = (Wire__OperationStatus)result->status;
+    if (result->status == OPERATION_APPLIED) {
+        outcome_to_wire(&result->outcome, &outcome);
+        wire.outcome = &outcome.outcome;
+    }
+    Wire__OperationResult *results[] = {&wire};
+    Wire__Outcomes part;
+    wire__outcomes__init(&part);
+    part.n_results = 1;
+    part.results = results;
+    if (body == NULL) {
+        return wire_size(&part.base);
+    }
+    wire_append(&part.base, body);
+    return 0;
+}
+
+size_t frame_operation_result_size(const struct frame_operation_result *result)
+{
+    return operation_result_pack(result, NULL) + FRAME_OVERHEAD_BYTES;
+}
+
+void frame_encode_outcomes(const struct frame *frame, struct buffer *body)
+{
+    const struct frame_outcomes *outcomes = &frame->outcomes;
+    Wire__Outcomes head;
+    wire__outcomes__init(&head);
+    head.has_run_id = true;
+    head.run_id = wire_fixed(outcomes->run_id, sizeof outcomes->run_id);
+    head.has_index = true;
+    head.index = outcomes->index;
+    wire_append(&head.base, body);
+    for (size_t i = 0; i < outcomes->n_results; i++) {
+        (void)operation_result_pack(&outcomes->results[i], body);
+    }
+}
+
+static bool operation_result_from_wire(const Wire__OperationResult *wire, struct arena *arena,
+                                       struct frame_operation_result *result)
+{
+    bool applied = wire->status == WIRE__OPERATION_STATUS__OPERATION_APPLIED;
+    if (!wire_is_known(&wire->base) || !status_is_valid((int)wire->status) || applied != (wire->outcome != NULL)) {
+        return false;
+    }
+    result->number = wire->number;
+    result->status = (enum operation_status)wire->status;
+    result->outcome = (struct outcome){0};
+    return !applied || outcome_from_wire(wire->outcome, arena, &result->outcome) == ERROR_NONE;
+}
+
+bool frame_decode_outcomes(struct slice body, struct arena *arena, struct frame *frame)
+{
+    ProtobufCAllocator allocator = wire_allocator(arena);
+    const Wire__Outcomes *wire = wire__outcomes__unpack(&allocator, body.len, body.base);
+    struct frame_outcomes *outcomes = &frame->outcomes;
+    if (wire == NULL || !wire_is_known(&wire->base) || !wire->has_run_id || !wire->has_index ||
+        !wire_take_fixed(wire->run_id, outcomes->run_id, sizeof outcomes->run_id)) {
+        return false;
+    }
+    outcomes->index = wire->index;
+    struct frame_operation_result *items = arena_alloc(arena, wire->n_results * sizeof *items);
+    if (items == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < wire->n_results; i++) {
+        if (!operation_result_from_wire(wire->results[i], arena, &items[i])) {
+            return false;
+        }
+    }
+    outcomes->results = items;
+    outcomes->n_results = wire->n_results;
+    return true;
+}
+
+/* ---- read indexes ---- */
+
+void frame_encode_read_index(const struct frame *frame, struct buffer *body)
+{
+    Wire__ReadIndex wire;
+    wire__read_index__init(&wire);
+    wire.run_id = wire_fixed(frame->read_index.run_id, sizeof frame->read_index.run_id);
+    wire.number = frame->read_index.number;
+    wire_append(&wire.base, body);
+}
+
+bool frame_decode_read_index(struct slice body, struct arena *arena, struct frame *frame)
+{
+    ProtobufCAllocator allocator = wire_allocator(arena);
+    const Wire__ReadIndex *wire = wire__read_index__unpack(&allocator, body.len, body.base);
+    struct frame_read_index *read_index = &frame->read_index;
+    if (wire == NULL || !wire_is_known(&wire->base) ||
+        !wire_take_fixed(wire->run_id, read_index->run_id, sizeof read_index->run_id)) {
+        return false;
+    }
+    read_index->number = wire->number;
+    return true;
+}
+
+void frame_encode_read_index_result(const struct frame *frame, struct buffer *body)
+{
+    const struct frame_read_index_result *result = &frame->read_index_result;
+    CHECK(status_is_valid((int)result->status));
+    Wire__ReadIndexResult wire;
+    wire__read_index_result__init(&wire);
+    wire.run_id = wire_fixed(result->run_id, sizeof result->run_id);
+    wire.number = result->number;
+    wire.status = (Wire__OperationStatus)result->status;
+    wire.index = result->index;
+    wire_append(&wire.base, body);
+}
+
+bool frame_decode_read_index_result(struct slice body, struct arena *arena, struct frame *frame)
+{
+    ProtobufCAllocator allocator = wire_allocator(arena);
+    const Wire__ReadIndexResult *wire = wire__read_index_result__unpack(&allocator, body.len, body.base);
+    struct frame_read_index_result *result = &frame->read_index_result;
+    if (wire == NULL || !wire_is_known(&wire->base) || !status_is_valid((int)wire->status) ||
+        !wire_take_fixed(wire->run_id, result->run_id, sizeof result->run_id)) {
+        return false;
+    }
+    result->number = wire->number;
+    result->status = (enum operation_status)wire->status;
+    result->index = wire->index;
+    return true;
+}

@@ -1,0 +1,58 @@
+/* Freezing, thawing, and reading what is frozen. How it works is told in table.h; the reader's functions touch nothing
+ * but the frozen struct, the chunks it lists, and the blocks in them. */
+#include "core/table.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct lock_table_frozen *lock_table_freeze(struct lock_table *table)
+{
+    CHECK(table->frozen == NULL);
+    struct lock_table_frozen *frozen = malloc(sizeof *frozen);
+    CHECK(frozen != NULL);
+    frozen->numbers = table->numbers;
+    frozen->n_schedules = table->n_schedules;
+    frozen->n_chunks = table->n_chunks;
+    frozen->chunks = malloc((table->n_chunks + 1) * sizeof(struct table_chunk *));
+    CHECK(frozen->chunks != NULL);
+    if (table->n_chunks > 0) {
+        memcpy(frozen->chunks, table->chunks, table->n_chunks * sizeof(struct table_chunk *));
+    }
+    frozen->next_slot = 0;
+    table->epoch++;
+    table->frozen = frozen;
+    return frozen;
+}
+
+void lock_table_thaw(struct lock_table *table, struct lock_table_frozen *frozen)
+{
+    CHECK(frozen != NULL && table->frozen == frozen);
+    table->frozen = NULL;
+    graveyard_append(&table->dead, &table->doomed);
+    free(frozen->chunks);
+    free(frozen);
+}
+
+void lock_table_frozen_table(const struct lock_table_frozen *frozen, struct table_image *image)
+{
+    *image = frozen->numbers;
+}
+
+uint64_t lock_table_frozen_schedules(const struct lock_table_frozen *frozen)
+{
+    return frozen->n_schedules;
+}
+
+bool lock_table_frozen_next(struct lock_table_frozen *frozen, struct schedule_image *image)
+{
+    while (frozen->next_slot < frozen->n_chunks * TABLE_CHUNK_SLOTS) {
+        uint32_t slot = frozen->next_slot++;
+        const struct schedule *schedule = frozen->chunks[slot / TABLE_CHUNK_SLOTS]->schedules[slot % TABLE_CHUNK_SLOTS];
+        if (schedule != NULL) {
+            schedule_unpack(schedule, &frozen->draft);
+            *image = frozen->draft.image;
+            return true;
+        }
+    }
+    return false;
+}

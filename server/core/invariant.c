@@ -1,0 +1,62 @@
+/* The invariants of the whole table, for tests and the simulator: every schedule is sound, and tree, slots, heap and sums
+ * agree about it. */
+#include "core/table.h"
+
+#include <stdlib.h>
+
+static void check_heap(const struct lock_table *table)
+{
+    for (size_t i = 0; i < table->n_schedules; i++) {
+        const struct table_node *node = table_node(table, table->heap[i]);
+        CHECK(node->schedule != NULL && node->heap_position == i);
+        CHECK(node->due.at_ms > table->numbers.now_ms);
+        if (i > 0) {
+            CHECK(!due_before(node->due, table_node(table, table->heap[(i - 1) / 2])->due));
+        }
+    }
+}
+
+static void check_slots(const struct lock_table *table)
+{
+    uint64_t used = 0;
+    CHECK(table->n_slots <= table->n_chunks * TABLE_CHUNK_SLOTS);
+    for (uint32_t slot = 0; slot < table->n_slots; slot++) {
+        const struct table_node *node = table_node(table, slot);
+        const struct table_chunk *chunk = table->chunks[slot / TABLE_CHUNK_SLOTS];
+        CHECK(node->slot == slot && chunk->schedules[slot % TABLE_CHUNK_SLOTS] == node->schedule);
+        used += node->schedule != NULL ? 1 : 0;
+    }
+    CHECK(used == table->n_schedules);
+    uint64_t unused = 0;
+    for (uint32_t slot = table->free_slot; slot != TABLE_NO_SLOT; slot = table_node(table, slot)->next_free) {
+        CHECK(table_node(table, slot)->schedule == NULL && ++unused <= table->n_slots);
+    }
+    CHECK(used + unused == table->n_slots);
+}
+
+void lock_table_check(const struct lock_table *table)
+{
+    struct schedule_draft *draft = malloc(sizeof *draft);
+    CHECK(draft != NULL);
+    struct lock_table_counts sums = {0};
+    struct slice before = {0};
+    for (struct table_node *node = table_first(table); node != NULL; node = table_next(node)) {
+        schedule_unpack(node->schedule, draft);
+        CHECK(schedule_image_is_sound(&draft->image, &table->numbers));
+        CHECK(slice_compare(before, draft->image.id) < 0);
+        struct schedule_due due = schedule_image_due(&draft->image);
+        CHECK(due.at_ms == node->due.at_ms && due.token == node->due.token);
+        CHECK(node->schedule->counted_bytes == schedule_image_count_bytes(&draft->image));
+        CHECK(node->schedule->epoch <= table->epoch);
+        before = schedule_id(node->schedule);
+        sums.schedules++;
+        sums.held += draft->image.n_grants;
+        sums.state_bytes += node->schedule->counted_bytes;
+    }
+    free(draft);
+    CHECK(sums.schedules == table->n_schedules && sums.held == table->held);
+    CHECK(sums.state_bytes == table->state_bytes && sums.state_bytes <= LIMIT_STATE_BYTES);
+    CHECK(table->numbers.next_token >= 1 && table->numbers.next_token <= LIMIT_NUMBER_MAX + 1);
+    check_heap(table);
+    check_slots(table);
+}

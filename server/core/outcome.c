@@ -1,0 +1,34 @@
+#include "core/command.h"
+
+static const char *const outcome_names[] = {
+#define X(name, text) text,
+    OUTCOME_TABLE(X)
+#undef X
+};
+
+static const char *const run_names[] = {"running", "succeeded", "failed", "abandoned", "expired", "revoked"};
+
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+
+const char *outcome_code_name(enum outcome_code code)
+{
+    CHECK((size_t)code < COUNT(outcome_names));
+    return outcome_names[code];
+}
+
+const char *run_outcome_name(enum run_outcome outcome)
+{
+    CHECK((size_t)outcome < COUNT(run_names));
+    return run_names[outcome];
+}
+
+bool run_outcome_parse(struct slice name, enum run_outcome *outcome)
+{
+    for (size_t i = 0; i < COUNT(run_names); i++) {
+        if (slice_equal(name, slice_of(run_names[i]))) {
+            *outcome = (enum run_outcome)i;
+            return true;
+        }
+    }
+    return false;
+}

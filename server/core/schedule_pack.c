@@ -1,0 +1,239 @@
+/* The packed form: the image field by field, numbers in base 128 (least significant first, the high bit says that more
+ * follows), signed ones folded so that small magnitudes stay short, strings behind their length + 1 (0: absent).
+ *
+ * Most numbers of a schedule are small (durations, attempts, tokens of a young cluster) or near another one of the same
+ * run, so that this takes about a third of the structs. These bytes never leave memory: what is read here was written
+ * here, by this process, and a mismatch is a bug. */
+#include "core/schedule.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void put_number(struct buffer *out, uint64_t value)
+{
+    uint8_t bytes[10];
+    size_t len = 0;
+    while (value >= 0x80) {
+        bytes[len++] = (uint8_t)(value | 0x80);
+        value >>= 7;
+    }
+    bytes[len++] = (uint8_t)value;
+    buffer_append(out, bytes, len);
+}
+
+/* 0, −1, 1, −2, … become 0, 1, 2, 3, … */
+static void put_signed(struct buffer *out, int64_t value)
+{
+    put_number(out, (uint64_t)value << 1 ^ (value < 0 ? UINT64_MAX : 0));
+}
+
+static void put_slice(struct buffer *out, struct slice slice)
+{
+    put_number(out, slice_is_present(slice) ? slice.len + 1 : 0);
+    buffer_append_slice(out, slice);
+}
+
+static void pack_grant(struct buffer *out, const struct grant_image *grant)
+{
+    put_number(out, grant->token);
+    put_number(out, grant->granted_ms);
+    put_number(out, grant->deadline_ms - grant->granted_ms);
+    put_number(out, grant->ttl_ms);
+    put_number(out, grant->granted_ttl_ms);
+    put_number(out, grant->estimate_ms);
+    put_number(out, grant->margin_ms);
+    put_number(out, grant->max_ttl_ms);
+    put_slice(out, grant->metadata);
+}
+
+static void pack_run(struct buffer *out, const struct run_image *run)
+{
+    put_number(out, run->token);
+    put_number(out, run->granted_ms);
+    put_number(out, (uint64_t)run->outcome);
+    put_signed(out, run->acquired_wall_ms);
+    if (run->outcome != RUN_RUNNING) {
+        put_number(out, run->ended_ms - run->granted_ms);
+        put_signed(out, run->ended_wall_ms - run->acquired_wall_ms);
+        put_signed(out, run->late_outcome);
+    }
+    put_number(out, run->attempt);
+    buffer_append(out, run->fingerprint.bytes, sizeof run->fingerprint.bytes);
+    put_slice(out, run->holder);
+    put_slice(out, run->occurrence);
+    put_slice(out, run->idempotency_key);
+    put_slice(out, run->actor);
+    put_slice(out, run->reason);
+}
+
+static void pack_occurrence(struct buffer *out, const struct occurrence_image *occurrence)
+{
+    put_slice(out, occurrence->name);
+    put_number(out, (occurrence->is_instant ? 1u : 0u) | (occurrence->succeeded ? 2u : 0u));
+    if (occurrence->is_instant) {
+        put_signed(out, occurrence->instant_s);
+        put_number(out, occurrence->instant_ns);
+    }
+    put_number(out, occurrence->attempts);
+    put_number(out, occurrence->run_token);
+    put_number(out, occurrence->order);
+}
+
+static void pack_rest(struct buffer *out, const struct schedule_image *image)
+{
+    put_number(out, image->has_floor ? 1 : 0);
+    if (image->has_floor) {
+        put_signed(out, image->floor_s);
+        put_number(out, image->floor_ns);
+    }
+    put_number(out, image->next_order);
+    put_number(out, image->forget_ms);
+    put_number(out, image->n_grants);
+    put_number(out, image->n_runs);
+    put_number(out, image->n_occurrences);
+    for (size_t i = 0; i < image->n_grants; i++) {
+        pack_grant(out, &image->grants[i]);
+    }
+    for (size_t i = 0; i < image->n_runs; i++) {
+        pack_run(out, &image->runs[i]);
+    }
+    for (size_t i = 0; i < image->n_occurrences; i++) {
+        pack_occurrence(out, &image->occurrences[i]);
+    }
+}
+
+struct slice schedule_id(const struct schedule *schedule)
+{
+    struct slice id = {.base = schedule->bytes, .len = schedule->id_len};
+    return id;
+}
+
+struct schedule *schedule_pack(const struct schedule_image *image, uint64_t epoch, struct buffer *scratch)
+{
+    buffer_clear(scratch);
+    buffer_append_slice(scratch, image->id);
+    pack_rest(scratch, image);
+    struct schedule *schedule = malloc(offsetof(struct schedule, bytes) + scratch->len);
+    CHECK(schedule != NULL && scratch->len <= UINT32_MAX);
+    schedule->epoch = epoch;
+    schedule->counted_bytes = schedule_image_count_bytes(image);
+    schedule->packed_len = (uint32_t)scratch->len;
+    schedule->id_len = (uint16_t)image->id.len;
+    memcpy(schedule->bytes, scratch->base, scratch->len);
+    return schedule;
+}
+
+struct packed {
+    const uint8_t *at;
+    const uint8_t *end;
+};
+
+static uint64_t take_number(struct packed *in)
+{
+    uint64_t value = 0;
+    for (unsigned shift = 0;; shift += 7) {
+        CHECK(in->at < in->end && shift < 64);
+        uint8_t byte = *in->at++;
+        value |= (uint64_t)(byte & 0x7f) << shift;
+        if (byte < 0x80) {
+            return value;
+        }
+    }
+}
+
+static int64_t take_signed(struct packed *in)
+{
+    uint64_t folded = take_number(in);
+    return (int64_t)(folded >> 1 ^ (0 - (folded & 1)));
+}
+
+static struct slice take_slice(struct packed *in)
+{
+    struct slice slice = {0};
+    uint64_t len = take_number(in);
+    if (len > 0) {
+        slice = (struct slice){.base = in->at, .len = (size_t)(len - 1)};
+        CHECK(slice.len <= (size_t)(in->end - in->at));
+        in->at += slice.len;
+    }
+    return slice;
+}
+
+static void unpack_grant(struct packed *in, struct grant_image *grant)
+{
+    grant->token = take_number(in);
+    grant->granted_ms = take_number(in);
+    grant->deadline_ms = grant->granted_ms + take_number(in);
+    grant->ttl_ms = take_number(in);
+    grant->granted_ttl_ms = take_number(in);
+    grant->estimate_ms = take_number(in);
+    grant->margin_ms = take_number(in);
+    grant->max_ttl_ms = take_number(in);
+    grant->metadata = take_slice(in);
+}
+
+static void unpack_run(struct packed *in, struct run_image *run)
+{
+    run->token = take_number(in);
+    run->granted_ms = take_number(in);
+    run->outcome = (int)take_number(in);
+    run->acquired_wall_ms = take_signed(in);
+    run->ended_ms = 0;
+    run->ended_wall_ms = 0;
+    run->late_outcome = RUN_OUTCOME_NONE;
+    if (run->outcome != RUN_RUNNING) {
+        run->ended_ms = run->granted_ms + take_number(in);
+        run->ended_wall_ms = run->acquired_wall_ms + take_signed(in);
+        run->late_outcome = (int)take_signed(in);
+    }
+    run->attempt = (uint32_t)take_number(in);
+    CHECK(sizeof run->fingerprint.bytes <= (size_t)(in->end - in->at));
+    memcpy(run->fingerprint.bytes, in->at, sizeof run->fingerprint.bytes);
+    in->at += sizeof run->fingerprint.bytes;
+    run->holder = take_slice(in);
+    run->occurrence = take_slice(in);
+    run->idempotency_key = take_slice(in);
+    run->actor = take_slice(in);
+    run->reason = take_slice(in);
+}
+
+static void unpack_occurrence(struct packed *in, struct occurrence_image *occurrence)
+{
+    occurrence->name = take_slice(in);
+    uint64_t flags = take_number(in);
+    occurrence->is_instant = (flags & 1) != 0;
+    occurrence->succeeded = (flags & 2) != 0;
+    occurrence->instant_s = occurrence->is_instant ? take_signed(in) : 0;
+    occurrence->instant_ns = occurrence->is_instant ? (uint32_t)take_number(in) : 0;
+    occurrence->attempts = (uint32_t)take_number(in);
+    occurrence->run_token = take_number(in);
+    occurrence->order = take_number(in);
+}
+
+void schedule_unpack(const struct schedule *schedule, struct schedule_draft *draft)
+{
+    struct packed in = {.at = schedule->bytes + schedule->id_len, .end = schedule->bytes + schedule->packed_len};
+    schedule_draft_init(draft, schedule_id(schedule));
+    struct schedule_image *image = &draft->image;
+    image->has_floor = take_number(&in) == 1;
+    if (image->has_floor) {
+        image->floor_s = take_signed(&in);
+        image->floor_ns = (uint32_t)take_number(&in);
+    }
+    image->next_order = take_number(&in);
+    image->forget_ms = take_number(&in);
+    image->n_grants = (size_t)take_number(&in);
+    image->n_runs = (size_t)take_number(&in);
+    image->n_occurrences = (size_t)take_number(&in);
+    CHECK(image->n_grants <= DRAFT_GRANTS && image->n_runs <= DRAFT_RUNS && image->n_occurrences <= DRAFT_OCCURRENCES);
+    for (size_t i = 0; i < image->n_grants; i++) {
+        unpack_grant(&in, &draft->grants[i]);
+    }
+    for (size_t i = 0; i < image->n_runs; i++) {
+        unpack_run(&in, &draft->runs[i]);
+    }
+    for (size_t i = 0; i < image->n_occurrences; i++) {
+        unpack_occurrence(&in, &draft->occurrences[i]);
+    }
+    CHECK(in.at == in.end);
+}

@@ -1,0 +1,213 @@
+/* Slots, the tree over them, and copy-on-write. See the picture in table.h. */
+#include "core/table.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int compare_nodes(const struct table_node *a, const struct table_node *b)
+{
+    return slice_compare(schedule_id(a->schedule), schedule_id(b->schedule));
+}
+
+RB_GENERATE_INTERNAL(table_tree, table_node, link, compare_nodes, static __attribute__((unused)))
+
+struct table_node *table_node(const struct lock_table *table, uint32_t slot)
+{
+    return &table->nodes[slot / TABLE_CHUNK_SLOTS][slot % TABLE_CHUNK_SLOTS];
+}
+
+struct table_node *table_find(const struct lock_table *table, struct slice id)
+{
+    struct table_node *node = RB_ROOT(&table->tree);
+    while (node != NULL) {
+        int order = slice_compare(id, schedule_id(node->schedule));
+        if (order == 0) {
+            break;
+        }
+        node = order < 0 ? RB_LEFT(node, link) : RB_RIGHT(node, link);
+    }
+    return node;
+}
+
+struct table_node *table_first(const struct lock_table *table)
+{
+    struct table_node *node = RB_ROOT(&table->tree);
+    while (node != NULL && RB_LEFT(node, link) != NULL) {
+        node = RB_LEFT(node, link);
+    }
+    return node;
+}
+
+struct table_node *table_next(struct table_node *node)
+{
+    return RB_NEXT(table_tree, &table->tree, node);
+}
+
+/* ---- what was replaced ---- */
+
+static void bury_schedule(struct table_graveyard *graveyard, struct schedule *schedule)
+{
+    schedule->next_dead = graveyard->schedules;
+    if (graveyard->schedules == NULL) {
+        graveyard->last_schedule = schedule;
+    }
+    graveyard->schedules = schedule;
+}
+
+static void bury_chunk(struct table_graveyard *graveyard, struct table_chunk *chunk)
+{
+    chunk->next_dead = graveyard->chunks;
+    if (graveyard->chunks == NULL) {
+        graveyard->last_chunk = chunk;
+    }
+    graveyard->chunks = chunk;
+}
+
+void graveyard_append(struct table_graveyard *graveyard, struct table_graveyard *more)
+{
+    if (more->schedules != NULL) {
+        more->last_schedule->next_dead = graveyard->schedules;
+        graveyard->last_schedule = graveyard->schedules == NULL ? more->last_schedule : graveyard->last_schedule;
+        graveyard->schedules = more->schedules;
+    }
+    if (more->chunks != NULL) {
+        more->last_chunk->next_dead = graveyard->chunks;
+        graveyard->last_chunk = graveyard->chunks == NULL ? more->last_chunk : graveyard->last_chunk;
+        graveyard->chunks = more->chunks;
+    }
+    *more = (struct table_graveyard){0};
+}
+
+void table_sweep(struct lock_table *table, size_t budget)
+{
+    struct table_graveyard *dead = &table->dead;
+    for (; budget > 0 && dead->schedules != NULL; budget--) {
+        struct schedule *next = dead->schedules->next_dead;
+        free(dead->schedules);
+        dead->schedules = next;
+    }
+    for (; budget > 0 && dead->chunks != NULL; budget--) {
+        struct table_chunk *next = dead->chunks->next_dead;
+        free(dead->chunks);
+        dead->chunks = next;
+    }
+}
+
+static void discard_schedule(struct lock_table *table, struct schedule *schedule)
+{
+    if (table->frozen != NULL && schedule->epoch < table->epoch) {
+        bury_schedule(&table->doomed, schedule);
+    } else {
+        free(schedule);
+    }
+}
+
+/* ---- slots ---- */
+
+/* Puts `schedule` (NULL: nothing) where images made from now on find it. */
+static void set_slot(struct lock_table *table, uint32_t slot, struct schedule *schedule)
+{
+    struct table_chunk **at = &table->chunks[slot / TABLE_CHUNK_SLOTS];
+    if (table->frozen != NULL && (*at)->epoch < table->epoch) {
+        struct table_chunk *copy = malloc(sizeof *copy);
+        CHECK(copy != NULL);
+        memcpy(copy->schedules, (*at)->schedules, sizeof copy->schedules);
+        copy->epoch = table->epoch;
+        bury_chunk(&table->doomed, *at);
+        *at = copy;
+    }
+    (*at)->schedules[slot % TABLE_CHUNK_SLOTS] = schedule;
+}
+
+static void *grown(void *memory, size_t count, size_t size)
+{
+    CHECK(count <= SIZE_MAX / size);
+    void *more = realloc(memory, count * size);
+    CHECK(more != NULL);
+    return more;
+}
+
+static void add_chunk(struct lock_table *table)
+{
+    if (table->n_chunks == table->chunks_capacity) {
+        table->chunks_capacity = table->chunks_capacity == 0 ? 16 : 2 * table->chunks_capacity;
+        table->chunks = grown(table->chunks, table->chunks_capacity, sizeof(struct table_chunk *));
+        table->nodes = grown(table->nodes, table->chunks_capacity, sizeof(struct table_node *));
+    }
+    struct table_chunk *chunk = calloc(1, sizeof *chunk);
+    struct table_node *nodes = calloc(TABLE_CHUNK_SLOTS, sizeof *nodes);
+    CHECK(chunk != NULL && nodes != NULL);
+    chunk->epoch = table->epoch;
+    table->chunks[table->n_chunks] = chunk;
+    table->nodes[table->n_chunks++] = nodes;
+}
+
+static struct table_node *take_slot(struct lock_table *table)
+{
+    if (table->free_slot != TABLE_NO_SLOT) {
+        struct table_node *node = table_node(table, table->free_slot);
+        table->free_slot = node->next_free;
+        return node;
+    }
+    uint32_t slot = table->n_slots++;
+    CHECK(slot < TABLE_NO_SLOT);
+    if (slot / TABLE_CHUNK_SLOTS == table->n_chunks) {
+        add_chunk(table);
+    }
+    struct table_node *node = table_node(table, slot);
+    node->slot = slot;
+    return node;
+}
+
+struct table_node *table_add(struct lock_table *table, const struct schedule_image *image)
+{
+    struct table_node *node = take_slot(table);
+    node->schedule = schedule_pack(image, table->epoch, &table->scratch);
+    node->due = schedule_image_due(image);
+    CHECK(RB_INSERT(table_tree, &table->tree, node) == NULL);
+    set_slot(table, node->slot, node->schedule);
+    table->state_bytes += node->schedule->counted_bytes;
+    table->n_schedules++;
+    if (table->n_schedules > table->heap_capacity) {
+        table->heap_capacity = table->heap_capacity == 0 ? 64 : 2 * table->heap_capacity;
+        table->heap = grown(table->heap, table->heap_capacity, sizeof *table->heap);
+    }
+    heap_insert(table, node);
+    return node;
+}
+
+static void table_replace(struct lock_table *table, struct table_node *node, const struct schedule_image *image)
+{
+    struct schedule *before = node->schedule;
+    node->schedule = schedule_pack(image, table->epoch, &table->scratch);
+    node->due = schedule_image_due(image);
+    set_slot(table, node->slot, node->schedule);
+    table->state_bytes += node->schedule->counted_bytes;
+    table->state_bytes -= before->counted_bytes;
+    discard_schedule(table, before);
+    heap_move(table, node);
+}
+
+struct table_node *table_commit(struct lock_table *table, struct table_node *node, struct schedule_draft *draft)
+{
+    if (node == NULL) {
+        node = table_add(table, &draft->image);
+    } else {
+        table_replace(table, node, &draft->image);
+    }
+    schedule_unpack(node->schedule, draft);
+    return node;
+}
+
+void table_remove(struct lock_table *table, struct table_node *node)
+{
+    RB_REMOVE(table_tree, &table->tree, node);
+    heap_remove(table, node);
+    set_slot(table, node->slot, NULL);
+    table->state_bytes -= node->schedule->counted_bytes;
+    table->n_schedules--;
+    discard_schedule(table, node->schedule);
+    node->schedule = NULL;
+    node->next_free = table->free_slot;
+    table->free_slot = node->slot;
+}

@@ -1,0 +1,400 @@
+/* exchange: one request and its answer, from MHD's first callback to its last.
+ *
+ * MHD calls the handler once when the headers are complete, then for each piece of the body, then once more when the
+ * request is whole; after a suspended connection was resumed, it repeats the last of these calls. So the happy path is
+ *
+ *      head ──> body ──> asked ──(owner answers later)──> parked ──> answered ──> sending
+ *                          └────────(owner answers at once)──────────────┘
+ *
+ * A body over its bound is answered at the first call when Content-Length says so. Else it is thrown away until it ends,
+ * and answered then; if it goes on for too long, the exchange is cut: MHD queues no answer in the middle of a body, so
+ * the answer is written to the socket directly, and the connection is closed. After either the socket is read out for a
+ * while (drain). A request whose length can be read in two ways is closed without an answer. */
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/limits.h"
+#include "http/server.h"
+
+/* How much of an endless body MHD may read; the rest of LIMIT_BODY_DISCARD_BYTES is for the drain. */
+#define DISCARD_BYTES (LIMIT_BODY_DISCARD_BYTES / 2)
+
+static bool exchange_move_is_legal(enum exchange_state from, enum exchange_state to)
+{
+    switch (to) {
+    case EXCHANGE_HEAD:
+        return false;
+    case EXCHANGE_BODY:
+        return from == EXCHANGE_HEAD;
+    case EXCHANGE_DISCARDING:
+        return from == EXCHANGE_BODY;
+    case EXCHANGE_ASKED:
+        return from == EXCHANGE_HEAD || from == EXCHANGE_BODY || from == EXCHANGE_DISCARDING;
+    case EXCHANGE_CUT:
+        return from == EXCHANGE_DISCARDING;
+    case EXCHANGE_PARKED:
+        return from == EXCHANGE_ASKED;
+    case EXCHANGE_ANSWERED:
+        return from == EXCHANGE_ASKED || from == EXCHANGE_PARKED;
+    case EXCHANGE_SENDING:
+        return from == EXCHANGE_ANSWERED || from == EXCHANGE_CUT;
+    }
+    return false;
+}
+
+static void exchange_move(struct exchange *exchange, enum exchange_state to)
+{
+    CHECK(exchange_move_is_legal(exchange->state, to));
+    struct http_server *server = exchange->connection->server;
+    if (to == EXCHANGE_ASKED || to == EXCHANGE_CUT) {
+        server->n_pending++;
+        server->n_unanswered++;
+    }
+    if (to == EXCHANGE_ANSWERED || (to == EXCHANGE_SENDING && exchange->state == EXCHANGE_CUT)) {
+        server->n_unanswered--;
+    }
+    exchange->state = to;
+}
+
+/* ---- the request ---- */
+
+/* The path as sent. A target may be absolute (http://HOST/PATH), which every server has to take. */
+static struct slice target_path(const char *target)
+{
+    const char *path = target;
+    size_t scheme = strncasecmp(target, "http://", 7) == 0 ? 7 : strncasecmp(target, "https://", 8) == 0 ? 8 : 0;
+    if (scheme > 0) {
+        path = target + scheme + strcspn(target + scheme, "/?");
+    }
+    struct slice slice = {.base = (const uint8_t *)path, .len = strcspn(path, "?")};
+    return slice.len == 0 ? slice_of("/") : slice;
+}
+
+void *exchange_open(void *cls, const char *target, struct MHD_Connection *mhd)
+{
+    (void)cls;
+    struct connection *connection = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+    CHECK(connection->exchange == NULL);
+    struct exchange *exchange = calloc(1, sizeof *exchange);
+    CHECK(exchange != NULL);
+    exchange->connection = connection;
+    exchange->mhd = mhd;
+    exchange->target = strdup(target == NULL ? "" : target);
+    CHECK(exchange->target != NULL);
+    exchange->path = target_path(exchange->target);
+    buffer_init(&exchange->body);
+    connection->exchange = exchange;
+    if (connection->place == CONNECTION_WAITING) {
+        connection_move(connection, CONNECTION_READING); /* one that reads keeps the deadline it has */
+    }
+    return exchange;
+}
+
+void exchange_close(struct exchange *exchange)
+{
+    struct http_server *server = exchange->connection->server;
+    CHECK(exchange->state != EXCHANGE_ASKED && exchange->state != EXCHANGE_PARKED);
+    if (exchange->state == EXCHANGE_ANSWERED || exchange->state == EXCHANGE_SENDING) {
+        server->n_pending--;
+    }
+    exchange->connection->exchange = NULL;
+    if (exchange->response != NULL) {
+        MHD_destroy_response(exchange->response);
+    }
+    buffer_close(&exchange->body);
+    free(exchange->query);
+    free(exchange->target);
+    free(exchange);
+}
+
+void exchange_completed(void *cls, struct MHD_Connection *mhd, void **context, enum MHD_RequestTerminationCode code)
+{
+    (void)cls;
+    (void)mhd;
+    (void)code;
+    struct exchange *exchange = *context;
+    *context = NULL;
+    if (exchange != NULL) {
+        struct connection *connection = exchange->connection;
+        exchange_close(exchange);
+        connection_move(connection, CONNECTION_WAITING);
+    }
+}
+
+struct header_search {
+    const char *name;
+    struct slice first;
+    size_t count;
+};
+
+static enum MHD_Result search_header(void *cls, enum MHD_ValueKind kind, const char *key, size_t key_size,
+                                     const char *value, size_t value_size)
+{
+    (void)kind;
+    struct header_search *search = cls;
+    if (key_size == strlen(search->name) && strncasecmp(key, search->name, key_size) == 0) {
+        if (search->count == 0) {
+            search->first =
+                value == NULL ? slice_of("") : (struct slice){.base = (const uint8_t *)value, .len = value_size};
+        }
+        search->count++;
+    }
+    return MHD_YES;
+}
+
+struct slice exchange_header(const struct exchange *exchange, const char *name, size_t *count)
+{
+    struct header_search search = {.name = name};
+    (void)MHD_get_connection_values_n(exchange->mhd, MHD_HEADER_KIND, search_header, &search);
+    if (count != NULL) {
+        *count = search.count;
+    }
+    return search.first;
+}
+
+static enum MHD_Result keep_query_pair(void *cls, enum MHD_ValueKind kind, const char *key, size_t key_size,
+                                       const char *value, size_t value_size)
+{
+    (void)kind;
+    struct exchange *exchange = cls;
+    exchange->query[exchange->n_query++] = (struct http_pair){
+        .name = {.base = (const uint8_t *)key, .len = key_size},
+        .value = {.base = (const uint8_t *)value, .len = value == NULL ? 0 : value_size},
+    };
+    return MHD_YES;
+}
+
+static void exchange_read_query(struct exchange *exchange)
+{
+    int n = MHD_get_connection_values_n(exchange->mhd, MHD_GET_ARGUMENT_KIND, NULL, NULL);
+    if (n > 0) {
+        exchange->query = calloc((size_t)n, sizeof *exchange->query);
+        CHECK(exchange->query != NULL);
+        (void)MHD_get_connection_values_n(exchange->mhd, MHD_GET_ARGUMENT_KIND, keep_query_pair, exchange);
+    }
+}
+
+/* True when MHD saw the request line as it was sent. It takes a zero byte for the end of the target; the target and the
+ * version stand in one piece of memory, one byte apart, so a longer distance shows it. */
+static bool request_line_is_whole(const struct exchange *exchange, const char *url, const char *version)
+{
+    uintptr_t from = (uintptr_t)url;
+    uintptr_t to = (uintptr_t)version;
+    return to <= from || to - from == strlen(exchange->target) + 1;
+}
+
+/* Reads how long the body says it is: UINT64_MAX for a chunked one. False when that can be read in two ways. */
+static bool exchange_read_length(const struct exchange *exchange, uint64_t *length)
+{
+    size_t n_lengths;
+    size_t n_encodings;
+    struct slice stated = exchange_header(exchange, MHD_HTTP_HEADER_CONTENT_LENGTH, &n_lengths);
+    struct slice encoding = exchange_header(exchange, MHD_HTTP_HEADER_TRANSFER_ENCODING, &n_encodings);
+    if (n_lengths + n_encodings > 1) {
+        return false;
+    }
+    if (n_encodings == 1) {
+        *length = UINT64_MAX;
+        return encoding.len == 7 && strncasecmp((const char *)encoding.base, "chunked", 7) == 0;
+    }
+    *length = 0;
+    for (size_t i = 0; i < stated.len; i++) { /* MHD has refused what isn't digits or doesn't fit */
+        *length = *length * 10 + (uint64_t)(stated.base[i] - '0');
+    }
+    return true;
+}
+
+/* ---- the answer ---- */
+
+static enum MHD_Result exchange_queue(struct exchange *exchange)
+{
+    struct http_server *server = exchange->connection->server;
+    if (server->quiesced) {
+        CHECK(MHD_add_response_header(exchange->response, MHD_HTTP_HEADER_CONNECTION, "close") == MHD_YES);
+    }
+    exchange_move(exchange, EXCHANGE_SENDING);
+    return MHD_queue_response(exchange->mhd, exchange->status, exchange->response);
+}
+
+/* The whole request is here. */
+static enum MHD_Result exchange_ask(struct exchange *exchange)
+{
+    struct http_server *server = exchange->connection->server;
+    exchange_move(exchange, EXCHANGE_ASKED);
+    connection_move(exchange->connection, CONNECTION_BUSY);
+    server->options.request(server->options.arg, exchange);
+    if (exchange->state == EXCHANGE_ASKED) {
+        exchange_move(exchange, EXCHANGE_PARKED);
+        MHD_suspend_connection(exchange->mhd);
+        return MHD_YES;
+    }
+    return exchange_queue(exchange);
+}
+
+/* The body is over its bound, and MHD can take an answer now. */
+static enum MHD_Result exchange_refuse(struct exchange *exchange)
+{
+    struct http_server *server = exchange->connection->server;
+    exchange_move(exchange, EXCHANGE_ASKED);
+    connection_move(exchange->connection, CONNECTION_BUSY);
+    server->options.body_too_large(server->options.arg, exchange);
+    CHECK(exchange->state == EXCHANGE_ANSWERED);
+    CHECK(MHD_add_response_header(exchange->response, MHD_HTTP_HEADER_CONNECTION, "close") == MHD_YES);
+    exchange->connection->drain =
+        drain_open(server, exchange->connection->fd, LIMIT_BODY_DISCARD_BYTES - exchange->discarded);
+    return exchange_queue(exchange);
+}
+
+/* The body is over its bound and doesn't end. */
+static enum MHD_Result exchange_cut(struct exchange *exchange)
+{
+    struct http_server *server = exchange->connection->server;
+    exchange_move(exchange, EXCHANGE_CUT);
+    connection_move(exchange->connection, CONNECTION_BUSY);
+    server->options.body_too_large(server->options.arg, exchange);
+    CHECK(exchange->state == EXCHANGE_SENDING);
+    exchange->connection->drain =
+        drain_open(server, exchange->connection->fd, LIMIT_BODY_DISCARD_BYTES - exchange->discarded);
+    return MHD_NO; /* MHD closes the connection */
+}
+
+static void exchange_write_directly(struct exchange *exchange, unsigned status, const struct http_header *headers,
+                                    size_t n_headers, struct slice body)
+{
+    struct buffer bytes;
+    buffer_init(&bytes);
+    buffer_printf(&bytes, "HTTP/1.1 %u %s\r\nConnection: close\r\nContent-Length: %zu\r\n", status,
+                  MHD_get_reason_phrase_for(status), body.len);
+    for (size_t i = 0; i < n_headers; i++) {
+        buffer_printf(&bytes, "%s: %s\r\n", headers[i].name, headers[i].value);
+    }
+    buffer_append(&bytes, "\r\n", 2);
+    buffer_append_slice(&bytes, body);
+    socket_write_once(exchange->connection->fd, buffer_slice(&bytes));
+    buffer_close(&bytes);
+    exchange_move(exchange, EXCHANGE_SENDING);
+}
+
+void exchange_answer(struct exchange *exchange, unsigned status, const struct http_header *headers, size_t n_headers,
+                     struct slice body)
+{
+    if (exchange->state == EXCHANGE_CUT) {
+        exchange_write_directly(exchange, status, headers, n_headers, body);
+        return;
+    }
+    bool parked = exchange->state == EXCHANGE_PARKED;
+    exchange_move(exchange, EXCHANGE_ANSWERED);
+    exchange->status = status;
+    exchange->response = MHD_create_response_from_buffer(body.len, (void *)body.base, MHD_RESPMEM_MUST_COPY);
+    CHECK(exchange->response != NULL);
+    for (size_t i = 0; i < n_headers; i++) {
+        CHECK(MHD_add_response_header(exchange->response, headers[i].name, headers[i].value) == MHD_YES);
+    }
+    if (parked) {
+        MHD_resume_connection(exchange->mhd);
+        server_wake(exchange->connection->server);
+    }
+}
+
+/* ---- MHD's handler ---- */
+
+static enum MHD_Result exchange_begin(struct exchange *exchange, const char *url, const char *method,
+                                      const char *version)
+{
+    struct http_server *server = exchange->connection->server;
+    uint64_t length;
+    if (!request_line_is_whole(exchange, url, version) || !exchange_read_length(exchange, &length)) {
+        log_debug(server->options.log, "request refused", LOG_TEXT("reason", "its extent is ambiguous"));
+        return MHD_NO;
+    }
+    exchange->method = slice_of(method);
+    exchange_read_query(exchange);
+    exchange->body_limit = server->options.body_limit == NULL
+                               ? LIMIT_BODY_BYTES
+                               : server->options.body_limit(server->options.arg, exchange->method, exchange->path);
+    if (length != UINT64_MAX && length > exchange->body_limit) {
+        return exchange_refuse(exchange);
+    }
+    exchange_move(exchange, EXCHANGE_BODY);
+    return MHD_YES;
+}
+
+static enum MHD_Result exchange_collect(struct exchange *exchange, const char *upload, size_t *upload_len)
+{
+    size_t len = *upload_len;
+    *upload_len = 0; /* all of it is taken, always: MHD would call again at once for what isn't */
+    if (exchange->state == EXCHANGE_BODY) {
+        if (len <= exchange->body_limit - exchange->body.len) {
+            buffer_append(&exchange->body, upload, len);
+            return MHD_YES;
+        }
+        exchange_move(exchange, EXCHANGE_DISCARDING);
+        exchange->discarded = exchange->body.len;
+        buffer_close(&exchange->body);
+    }
+    exchange->discarded += len;
+    return exchange->discarded > DISCARD_BYTES ? exchange_cut(exchange) : MHD_YES;
+}
+
+enum MHD_Result exchange_handle(void *cls, struct MHD_Connection *mhd, const char *url, const char *method,
+                                const char *version, const char *upload, size_t *upload_len, void **context)
+{
+    (void)cls;
+    (void)mhd;
+    struct exchange *exchange = *context;
+    switch (exchange->state) {
+    case EXCHANGE_HEAD:
+        return exchange_begin(exchange, url, method, version);
+    case EXCHANGE_BODY:
+        return *upload_len > 0 ? exchange_collect(exchange, upload, upload_len) : exchange_ask(exchange);
+    case EXCHANGE_DISCARDING:
+        return *upload_len > 0 ? exchange_collect(exchange, upload, upload_len) : exchange_refuse(exchange);
+    case EXCHANGE_ANSWERED: /* resumed */
+        return exchange_queue(exchange);
+    case EXCHANGE_ASKED:
+    case EXCHANGE_CUT:
+    case EXCHANGE_PARKED:
+    case EXCHANGE_SENDING:
+        break;
+    }
+    check_failed("a call that MHD makes in this state", __FILE__, __LINE__);
+}
+
+/* ---- what the owner asks ---- */
+
+struct slice exchange_method(const struct exchange *exchange)
+{
+    return exchange->method;
+}
+
+struct slice exchange_path(const struct exchange *exchange)
+{
+    return exchange->path;
+}
+
+const struct http_pair *exchange_query(const struct exchange *exchange, size_t *n)
+{
+    *n = exchange->n_query;
+    return exchange->query;
+}
+
+struct slice exchange_body(const struct exchange *exchange)
+{
+    return buffer_slice(&exchange->body);
+}
+
+void *exchange_data(const struct exchange *exchange)
+{
+    return exchange->data;
+}
+
+void exchange_set_data(struct exchange *exchange, void *data)
+{
+    exchange->data = data;
+}
+
+bool exchange_is_gone(const struct exchange *exchange)
+{
+    return socket_is_gone(exchange->connection->fd);
+}

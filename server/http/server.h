@@ -1,0 +1,123 @@
+/* server: what the files of this room share.
+ *
+ * A connection is what MHD has accepted; it carries one exchange at a time. Time limits hang on connections, because a
+ * client that is slow before its request line is complete has no exchange yet. A connection is in exactly one place:
+ *
+ *      accept ──> reading ──(whole request)──> busy ──(answer sent)──> waiting ──(request line or first bytes)──┐
+ *                    ^                                                                                          │
+ *                    └──────────────────────────────────────────────────────────────────────────────────────────┘
+ *
+ * `reading` and `waiting` are queues in the order of their deadlines, since every connection that enters one gets the
+ * same time from now on. Who is late in `reading` has its socket shut down, and MHD closes it without an answer. MHD tells
+ * nobody about the first bytes of a request line, so a connection in `waiting` is looked at a few times during each
+ * request timeout: when its socket has received anything, it moves to `reading`. */
+#ifndef BATON_HTTP_SERVER_H
+#define BATON_HTTP_SERVER_H
+
+#include <microhttpd.h>
+#include <sys/queue.h>
+
+#include "http/http.h"
+#include "http/socket.h"
+
+struct drain;
+
+enum connection_place { CONNECTION_READING, CONNECTION_WAITING, CONNECTION_BUSY };
+#define CONNECTION_QUEUES 2 /* reading and waiting */
+
+struct connection {
+    TAILQ_ENTRY(connection) entry; /* in the queue of its place; unused when busy */
+    enum connection_place place;
+    uint64_t deadline_ms; /* of its place, in the loop's time */
+    uint64_t received;    /* bytes that the socket had received when it began to wait */
+    struct http_server *server;
+    struct exchange *exchange; /* owned; NULL between requests */
+    struct drain *drain;       /* takes over when MHD closes; NULL but after a refused upload */
+    int fd;                    /* MHD's */
+};
+TAILQ_HEAD(connection_queue, connection);
+
+/* How far an exchange is; exchange_move in exchange.c is the only door. */
+enum exchange_state {
+    EXCHANGE_HEAD,       /* the request line is here, headers are coming */
+    EXCHANGE_BODY,       /* the body is being collected */
+    EXCHANGE_DISCARDING, /* the body is over its bound, what comes is thrown away */
+    EXCHANGE_ASKED,      /* the owner's callback is running, under MHD's handler */
+    EXCHANGE_CUT,    /* the same, in the middle of a body that MHD lets nobody answer: the answer is written directly */
+    EXCHANGE_PARKED, /* suspended until the answer comes */
+    EXCHANGE_ANSWERED, /* there is an answer; MHD's handler is to queue it */
+    EXCHANGE_SENDING,  /* MHD has the answer; what follows is its end */
+};
+
+struct exchange {
+    struct connection *connection;
+    struct MHD_Connection *mhd;
+    enum exchange_state state;
+    char *target; /* as sent; owned */
+    struct slice method;
+    struct slice path; /* in target */
+    struct buffer body;
+    size_t body_limit;
+    size_t discarded;
+    struct http_pair *query; /* owned; points into MHD's memory */
+    size_t n_query;
+    void *data;
+    unsigned status;
+    struct MHD_Response *response; /* owned until the exchange ends */
+};
+
+struct http_server {
+    struct http_options options;
+    struct MHD_Daemon *daemon;
+    uv_poll_t epoll; /* MHD's epoll descriptor */
+    uv_poll_t listening;
+    uv_timer_t timer; /* the earliest of MHD's timeout and our deadlines */
+    uv_prepare_t prepare;
+    uv_idle_t idle; /* runs while the loop must not sleep */
+    int listen_fd;  /* -1 after http_quiesce */
+    uint16_t port;
+    bool wanted;        /* something happened since the last run of MHD */
+    bool running;       /* inside that run */
+    bool acceptable;    /* the listening socket is readable */
+    bool accept_paused; /* out of descriptors or memory, until accept_resume_ms */
+    bool quiesced;
+    uint64_t accept_resume_ms;
+    size_t n_connections;
+    size_t n_pending;    /* exchanges that `request` was called for and that haven't ended */
+    size_t n_unanswered; /* of these, the ones without an answer */
+    struct connection_queue queues[CONNECTION_QUEUES];
+    TAILQ_HEAD(, drain) drains; /* that read, in the order of their deadlines */
+    size_t n_drains;
+    size_t n_handles; /* libuv handles that are open */
+    void (*closed)(void *arg);
+    void *closed_arg;
+};
+
+/* ---- server_uv.c ---- */
+
+void server_wake(struct http_server *server); /* MHD runs before the loop sleeps again */
+uint64_t server_now_ms(const struct http_server *server);
+void server_release_handle(
+    struct http_server *server); /* one handle is closed; after the last one the server is freed */
+void connection_move(struct connection *connection, enum connection_place place);
+
+/* ---- exchange.c: what MHD calls ---- */
+
+void *exchange_open(void *cls, const char *target, struct MHD_Connection *mhd);
+enum MHD_Result exchange_handle(void *cls, struct MHD_Connection *mhd, const char *url, const char *method,
+                                const char *version, const char *upload, size_t *upload_len, void **context);
+void exchange_completed(void *cls, struct MHD_Connection *mhd, void **context, enum MHD_RequestTerminationCode code);
+void exchange_close(struct exchange *exchange); /* frees */
+
+/* ---- drain_uv.c: reading out what a refused upload still sends ----
+ * A socket that is closed with unread bytes resets its connection, and the client may lose the answer that told it why.
+ * So the descriptor is doubled before MHD closes it, and what comes is thrown away: to the end of the stream, the budget,
+ * or the deadline. */
+
+struct drain *drain_open(struct http_server *server, int fd, size_t budget); /* NULL: there are too many already */
+void drain_start(struct drain *drain);                                       /* MHD has closed its own descriptor */
+void drain_expire(struct http_server *server, uint64_t now_ms);
+uint64_t drain_next_deadline(const struct http_server *server); /* UINT64_MAX: none */
+void drain_close(struct drain *drain);                          /* NULL is allowed */
+
+#endif

@@ -1,0 +1,555 @@
+/* The happy path: service_request parses the exchange into a request object, hands its command to the replica, and
+ * operation_done renders the outcome; object and arena go back to the pool.
+ *
+ * Else: a request that is wrong, foreign, or one too many is answered inside service_request. What the replica couldn't
+ * decide is answered 503 (nothing was changed) or 504 (unknown, with the key that makes a repeat safe). When the client
+ * is gone and the grant could be claimed by nobody, grant_give_back turns the object into a release and repeats it until
+ * it was applied or the grant is over by itself. */
+#include "node/service.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/api.h"
+#include "base/check.h"
+#include "base/limits.h"
+#include "node/browser.h"
+#include "node/health.h"
+
+enum {
+    LEADER_TEXT_BYTES = LIMIT_NAME_BYTES + 16,
+    LEADER_KEEP_MS = 1000, /* how long the cached address of the leader counts, at most */
+    GIVE_BACK_PAUSE_MS = 500,
+    MADE_KEY_BYTES = 16,
+    ANSWER_HEADERS = 8,
+};
+
+struct request {
+    struct service *service;
+    struct exchange *exchange; /* NULL: it was answered, and this object gives a grant back */
+    struct api_request parsed;
+    struct arena arena;
+    struct operation operation;
+    struct replica_read read;
+    bool key_is_made; /* the client sent none */
+    char made_key[2 * MADE_KEY_BYTES + 1];
+    uint8_t give_back_id[LIMIT_NAME_BYTES]; /* the schedule's, which outlives the exchange */
+    uint64_t give_back_until_ns;
+    struct request *next; /* in `free` or in `give_backs` */
+};
+
+struct service {
+    struct service_options options;
+    struct replica *replica;
+    bool stopping;
+    uint64_t opened_ms;
+    struct request *free;
+    struct request *give_backs; /* waiting for their next attempt */
+    struct timer *give_back_timer;
+    size_t in_use;
+    char leader_http[LEADER_TEXT_BYTES]; /* "" when it isn't known */
+    uint64_t leader_seen_ms;
+    bool leader_is_stale;
+};
+
+/* ---- the pool ---- */
+
+static struct request *request_take(struct service *service)
+{
+    struct request *request = service->free;
+    if (service->in_use == service->options.requests) {
+        return NULL;
+    }
+    if (request == NULL) {
+        request = calloc(1, sizeof *request);
+        CHECK(request != NULL);
+        request->service = service;
+        arena_init(&request->arena, LIMIT_REQUEST_BYTES);
+    } else {
+        service->free = request->next;
+    }
+    service->in_use++;
+    request->next = NULL;
+    request->key_is_made = false;
+    return request;
+}
+
+static void request_release(struct request *request)
+{
+    struct service *service = request->service;
+    arena_clear(&request->arena);
+    request->exchange = NULL;
+    request->next = service->free;
+    service->free = request;
+    service->in_use--;
+}
+
+/* ---- answering ---- */
+
+static const char *service_leader(struct service *service)
+{
+    uint64_t now_ms = loop_mono_ms(service->options.loop);
+    if (service->leader_is_stale || now_ms - service->leader_seen_ms >= LEADER_KEEP_MS) {
+        service->leader_is_stale = false;
+        service->leader_seen_ms = now_ms;
+        service->leader_http[0] = 0;
+        if (service->replica != NULL) {
+            struct replica_status status;
+            replica_status(service->replica, &status);
+            (void)snprintf(service->leader_http, sizeof service->leader_http, "%s",
+                           status.leader_http == NULL ? "" : status.leader_http);
+        }
+    }
+    return service->leader_http[0] == 0 ? NULL : service->leader_http;
+}
+
+static void exchange_send(struct service *service, struct exchange *exchange, const struct api_answer *answer)
+{
+    struct http_header headers[ANSWER_HEADERS];
+    size_t n = 0;
+    char key[LIMIT_OCCURRENCE_BYTES + 1];
+    char retry_after[16];
+    const char *leader = service_leader(service);
+    headers[n++] = (struct http_header){"Baton-Node", service->options.node};
+    if (leader != NULL) {
+        headers[n++] = (struct http_header){"Baton-Leader", leader};
+    }
+    if (answer->content_type != NULL) {
+        headers[n++] = (struct http_header){"Content-Type", answer->content_type};
+    }
+    if (answer->allow != NULL) {
+        headers[n++] = (struct http_header){"Allow", answer->allow};
+    }
+    if (answer->retry_after_s > 0) {
+        (void)snprintf(retry_after, sizeof retry_after, "%u", answer->retry_after_s);
+        headers[n++] = (struct http_header){"Retry-After", retry_after};
+    }
+    if (slice_is_present(answer->idempotency_key)) {
+        CHECK(answer->idempotency_key.len < sizeof key);
+        memcpy(key, answer->idempotency_key.base, answer->idempotency_key.len);
+        key[answer->idempotency_key.len] = 0;
+        headers[n++] = (struct http_header){"Idempotency-Key", key};
+    }
+    exchange_answer(exchange, answer->status, headers, n, buffer_slice(&answer->body));
+}
+
+static void exchange_refuse(struct service *service, struct exchange *exchange, enum api_code code, const char *detail)
+{
+    struct api_answer answer;
+    api_answer_init(&answer);
+    api_render_problem(code, NULL, detail, &answer);
+    exchange_send(service, exchange, &answer);
+    api_answer_close(&answer);
+}
+
+/* Answers with what `answer` holds, and frees both. */
+static void request_answer(struct request *request, struct api_answer *answer)
+{
+    exchange_send(request->service, request->exchange, answer);
+    api_answer_close(answer);
+    request_release(request);
+}
+
+static void request_refuse(struct request *request, enum api_code code, const char *detail)
+{
+    exchange_refuse(request->service, request->exchange, code, detail);
+    request_release(request);
+}
+
+/* Every status but OPERATION_APPLIED, for reads and writes. */
+static void request_refuse_status(struct request *request, enum operation_status status)
+{
+    switch (status) {
+    case OPERATION_NO_LEADER:
+        request_refuse(request, API_NO_LEADER,
+                       "no leader is known, so nothing was changed; send the request again, here or to another node");
+        return;
+    case OPERATION_NOT_READY:
+        request_refuse(request, API_NOT_READY,
+                       "this node can't serve yet, so nothing was changed; send the request to another node, or ask "
+                       "GET /health what is waited for");
+        return;
+    case OPERATION_OVERLOADED:
+        request_refuse(request, API_OVERLOADED,
+                       "too many requests wait on this node, so nothing was changed; send the request again later");
+        return;
+    case OPERATION_UNKNOWN:
+    case OPERATION_APPLIED:
+        break;
+    }
+    CHECK(status == OPERATION_UNKNOWN);
+    struct api_answer answer;
+    api_answer_init(&answer);
+    bool is_acquire = request->parsed.route == API_ACQUIRE;
+    struct slice none = {0};
+    api_render_unknown(is_acquire ? request->parsed.command.acquire.idempotency_key : none, &answer);
+    request_answer(request, &answer);
+}
+
+/* ---- giving back what nobody can claim ---- */
+
+static void give_back_submit(struct request *request);
+
+static void give_back_timer_start(struct service *service)
+{
+    loop_timer_start(service->options.loop, service->give_back_timer, GIVE_BACK_PAUSE_MS);
+}
+
+static void give_back_timer_fired(void *arg)
+{
+    struct service *service = arg;
+    struct request *request = service->give_backs;
+    service->give_backs = NULL;
+    while (request != NULL) {
+        struct request *next = request->next;
+        request->next = NULL;
+        give_back_submit(request);
+        request = next;
+    }
+}
+
+static void give_back_done(struct operation *operation, enum operation_status status, const struct outcome *outcome)
+{
+    (void)outcome; /* refused means that it ended by itself */
+    struct request *request = operation->data;
+    struct service *service = request->service;
+    bool is_over = loop_mono_ns(service->options.loop) >= request->give_back_until_ns;
+    if (status == OPERATION_APPLIED || is_over || service->stopping) {
+        request_release(request);
+        return;
+    }
+    if (service->give_backs == NULL) {
+        give_back_timer_start(service);
+    }
+    request->next = service->give_backs;
+    service->give_backs = request;
+}
+
+static void give_back_submit(struct request *request)
+{
+    struct command command = request->operation.command;
+    request->operation = (struct operation){.command = command, .done = give_back_done, .data = request};
+    replica_submit(request->service->replica, &request->operation);
+}
+
+/* The client has closed its connection, has no key to come again with, and was told nothing: its job can't run. */
+static bool grant_is_unclaimed(const struct request *request, const struct outcome *outcome)
+{
+    return request->parsed.route == API_ACQUIRE && outcome->code == OUTCOME_DONE && outcome->has_grant &&
+           !outcome->repeated && request->key_is_made && exchange_is_gone(request->exchange);
+}
+
+static void grant_give_back(struct request *request, const struct outcome *outcome)
+{
+    struct service *service = request->service;
+    uint64_t token = outcome->grant.token;
+    uint64_t now_ns = loop_mono_ns(service->options.loop);
+    request->give_back_until_ns = now_ns + outcome->grant.remaining_ms * 1000000u;
+    struct slice schedule_id = {.base = request->give_back_id, .len = request->parsed.schedule_id.len};
+    CHECK(schedule_id.len <= sizeof request->give_back_id);
+    memcpy(request->give_back_id, request->parsed.schedule_id.base, schedule_id.len);
+    log_info(service->options.log, "grant given back: its client hung up", LOG_SLICE("schedule", schedule_id),
+             LOG_U64("token", token));
+    struct api_answer answer; /* nobody reads it, but http wants its exchange back; it must not be a 201 */
+    api_answer_init(&answer);
+    api_render_unknown(request->parsed.command.acquire.idempotency_key, &answer);
+    exchange_send(service, request->exchange, &answer);
+    api_answer_close(&answer);
+    request->exchange = NULL;
+    request->operation.command = (struct command){
+        .kind = COMMAND_RELEASE,
+        .release = {.schedule_id = schedule_id, .token = token, .has_outcome = true, .outcome = RUN_ABANDONED},
+    };
+    give_back_submit(request);
+}
+
+/* ---- writes ---- */
+
+static void log_skipped(const struct service *service, const struct request *request, const struct outcome *outcome)
+{
+    if (request->parsed.route != API_ACQUIRE || outcome->code == OUTCOME_DONE ||
+        !log_would_write(service->options.log, LOG_LEVEL_DEBUG)) {
+        return;
+    }
+    struct buffer sentence;
+    buffer_init(&sentence);
+    api_render_skipped(request->parsed.schedule_id, outcome, &sentence);
+    log_write(service->options.log, LOG_LEVEL_DEBUG, buffer_slice(&sentence), NULL, 0);
+    buffer_close(&sentence);
+}
+
+static void operation_done(struct operation *operation, enum operation_status status, const struct outcome *outcome)
+{
+    struct request *request = operation->data;
+    if (status != OPERATION_APPLIED) {
+        request_refuse_status(request, status);
+        return;
+    }
+    log_skipped(request->service, request, outcome);
+    if (grant_is_unclaimed(request, outcome) && !request->service->stopping) {
+        grant_give_back(request, outcome);
+        return;
+    }
+    struct api_answer answer;
+    api_answer_init(&answer);
+    api_render_outcome(&request->parsed, outcome, &answer);
+    request_answer(request, &answer);
+}
+
+static void request_make_key(struct request *request)
+{
+    struct slice *key = &request->parsed.command.acquire.idempotency_key;
+    request->key_is_made = !slice_is_present(*key);
+    if (!request->key_is_made) {
+        return;
+    }
+    uint8_t bytes[MADE_KEY_BYTES];
+    loop_random(request->service->options.loop, bytes, sizeof bytes);
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        (void)snprintf(request->made_key + 2 * i, 3, "%02x", bytes[i]);
+    }
+    *key = slice_of(request->made_key);
+}
+
+static void request_propose(struct request *request)
+{
+    if (request->parsed.route == API_ACQUIRE) {
+        request_make_key(request);
+    }
+    request->operation =
+        (struct operation){.command = request->parsed.command, .done = operation_done, .data = request};
+    replica_submit(request->service->replica, &request->operation);
+}
+
+/* ---- reads ---- */
+
+static void request_show_status(struct request *request)
+{
+    struct lock_table *table = replica_table(request->service->replica);
+    if (table == NULL) {
+        request_refuse_status(request, OPERATION_NOT_READY);
+        return;
+    }
+    struct schedule_view view;
+    struct api_answer answer;
+    api_answer_init(&answer);
+    lock_table_view(table, request->parsed.schedule_id, &view);
+    api_render_status(request->parsed.schedule_id, &view, &answer);
+    request_answer(request, &answer);
+}
+
+static void read_done(struct replica_read *read, enum operation_status status)
+{
+    struct request *request = read->data;
+    if (status == OPERATION_APPLIED) {
+        request_show_status(request);
+    } else if (status == OPERATION_UNKNOWN) {
+        request_refuse_status(request, OPERATION_NO_LEADER); /* a read has no outcome that could be unknown */
+    } else {
+        request_refuse_status(request, status);
+    }
+}
+
+static void request_show_health(struct request *request)
+{
+    struct service *service = request->service;
+    struct replica_status status;
+    if (service->replica != NULL) {
+        replica_status(service->replica, &status);
+    }
+    struct health_facts facts = {
+        .node = service->options.node,
+        .uptime_ms = loop_mono_ms(service->options.loop) - service->opened_ms,
+        .stopping = service->stopping,
+        .status = service->replica == NULL ? NULL : &status,
+    };
+    struct api_answer answer;
+    api_answer_init(&answer);
+    health_render(&facts, &request->arena, &answer);
+    request_answer(request, &answer);
+}
+
+/* ---- one exchange ---- */
+
+static bool request_parse(struct request *request, struct api_answer *problem)
+{
+    size_t n_query;
+    const struct http_pair *query = exchange_query(request->exchange, &n_query);
+    struct api_pair *pairs = NULL;
+    if (n_query > 0) {
+        pairs = arena_alloc(&request->arena, n_query * sizeof *pairs);
+        if (pairs == NULL) {
+            api_render_problem(API_INVALID_FIELD, "query", "there are too many query parameters", problem);
+            return false;
+        }
+    }
+    for (size_t i = 0; i < n_query; i++) {
+        pairs[i] = (struct api_pair){.name = query[i].name, .value = query[i].value};
+    }
+    struct api_input input = {
+        .method = exchange_method(request->exchange),
+        .path = exchange_path(request->exchange),
+        .query = pairs,
+        .n_query = n_query,
+        .body = exchange_body(request->exchange),
+    };
+    input.idempotency_key = exchange_header(request->exchange, "Idempotency-Key", &input.n_idempotency_keys);
+    return api_parse(&input, &request->arena, &request->parsed, problem);
+}
+
+static const char *request_refuse_browser(const struct request *request)
+{
+    static const char *const fetch_headers[] = {"Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest", "Sec-Fetch-User",
+                                                "Sec-Fetch-Storage-Access"};
+    const struct exchange *exchange = request->exchange;
+    size_t hosts;
+    size_t origins;
+    size_t sites;
+    struct browser_headers headers = {
+        .host = exchange_header(exchange, "Host", &hosts),
+        .origin = exchange_header(exchange, "Origin", &origins),
+        .sec_fetch_site = exchange_header(exchange, "Sec-Fetch-Site", &sites),
+        .user_agent = exchange_header(exchange, "User-Agent", NULL),
+    };
+    headers.ambiguous = hosts > 1 || origins > 1 || sites > 1;
+    for (size_t i = 0; i < sizeof fetch_headers / sizeof fetch_headers[0]; i++) {
+        headers.has_sec_fetch |= slice_is_present(exchange_header(exchange, fetch_headers[i], NULL));
+    }
+    return browser_refuse(&headers, request->service->options.hosts, request->service->options.n_hosts);
+}
+
+static void request_dispatch(struct request *request)
+{
+    struct service *service = request->service;
+    struct api_answer answer;
+    switch (request->parsed.route) {
+    case API_HEALTH:
+    case API_HEALTH_READY:
+        request_show_health(request);
+        return;
+    case API_HEALTH_LIVE:
+        api_answer_init(&answer);
+        api_render_live(&answer);
+        request_answer(request, &answer);
+        return;
+    case API_ACQUIRE:
+    case API_RENEW:
+    case API_RELEASE:
+    case API_LOCK_STATUS:
+        break;
+    case API_ROUTE_NONE:
+        CHECK(false); /* api_parse answers it */
+    }
+    if (service->stopping || service->replica == NULL) {
+        request_refuse(request, API_NOT_READY,
+                       service->stopping ? "this node is stopping and nothing was changed; send the request to another"
+                                         : "this node is starting and nothing was changed; send the request again");
+    } else if (request->parsed.route != API_LOCK_STATUS) {
+        request_propose(request);
+    } else if (request->parsed.stale) {
+        request_show_status(request);
+    } else {
+        request->read = (struct replica_read){.done = read_done, .data = request};
+        replica_read(service->replica, &request->read);
+    }
+}
+
+void service_request(void *arg, struct exchange *exchange)
+{
+    struct service *service = arg;
+    struct request *request = request_take(service);
+    if (request == NULL) {
+        exchange_refuse(service, exchange, API_OVERLOADED,
+                        "too many requests wait on this node, so nothing was changed; send the request again later");
+        return;
+    }
+    request->exchange = exchange;
+    struct api_answer problem;
+    api_answer_init(&problem);
+    if (!request_parse(request, &problem)) {
+        request_answer(request, &problem);
+        return;
+    }
+    api_answer_close(&problem);
+    const char *refused = request_refuse_browser(request);
+    if (refused != NULL) {
+        request_refuse(request, API_FORBIDDEN, refused);
+        return;
+    }
+    request_dispatch(request);
+}
+
+void service_refuse_body(void *arg, struct exchange *exchange)
+{
+    char detail[128];
+    (void)snprintf(detail, sizeof detail, "the body is over its bound of %zu bytes; send less",
+                   api_body_limit(exchange_method(exchange), exchange_path(exchange)));
+    exchange_refuse(arg, exchange, API_BODY_TOO_LARGE, detail);
+}
+
+size_t service_body_limit(void *arg, struct slice method, struct slice path)
+{
+    (void)arg;
+    return api_body_limit(method, path);
+}
+
+/* ---- life ---- */
+
+struct service *service_open(const struct service_options *options)
+{
+    struct service *service = calloc(1, sizeof *service);
+    CHECK(service != NULL);
+    service->options = *options;
+    service->opened_ms = loop_mono_ms(options->loop);
+    service->leader_is_stale = true;
+    service->give_back_timer = loop_timer_open(options->loop, give_back_timer_fired, service);
+    return service;
+}
+
+void service_attach(struct service *service, struct replica *replica)
+{
+    service->replica = replica;
+    service->leader_is_stale = true;
+}
+
+void service_look_again(struct service *service)
+{
+    service->leader_is_stale = true;
+}
+
+void service_stop(struct service *service)
+{
+    service->stopping = true;
+    loop_timer_stop(service->options.loop, service->give_back_timer);
+    while (service->give_backs != NULL) {
+        struct request *request = service->give_backs;
+        service->give_backs = request->next;
+        request_release(request);
+    }
+}
+
+void service_detach(struct service *service)
+{
+    service->replica = NULL;
+    service->leader_is_stale = true;
+}
+
+size_t service_pending(const struct service *service)
+{
+    return service->in_use;
+}
+
+void service_close(struct service *service)
+{
+    CHECK(service->in_use == 0);
+    loop_timer_close(service->options.loop, service->give_back_timer);
+    while (service->free != NULL) {
+        struct request *request = service->free;
+        service->free = request->next;
+        arena_close(&request->arena);
+        free(request);
+    }
+    free(service);
+}

@@ -1,0 +1,47 @@
+/* service: from an exchange to its answer. Parses (api), refuses what a foreign web page sends (browser), answers here
+ * what this node knows, proposes or asks the replica for the rest, and renders what comes back.
+ *
+ * Each exchange that isn't answered at once holds one request object of a bounded pool until its operation or its read is
+ * done. An object outlives its exchange in one case: the client has hung up before its grant was answered and sent no
+ * Idempotency-Key, so that nobody can claim the grant; then the object gives it back. */
+#ifndef BATON_NODE_SERVICE_H
+#define BATON_NODE_SERVICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/log.h"
+#include "base/loop.h"
+#include "http/http.h"
+#include "replica/replica.h"
+
+struct service;
+
+struct service_options {
+    const struct loop *loop;
+    const struct log *log;
+    const char *node;
+    const struct slice *hosts; /* names by which browsers may reach this node (browser.h); kept by the caller */
+    size_t n_hosts;
+    size_t requests; /* LIMIT_REQUESTS; past it 503 overloaded */
+};
+
+/* Copies the options. Never NULL. Until service_attach every request but /health* is answered 503 not_ready. */
+struct service *service_open(const struct service_options *options);
+void service_attach(struct service *service, struct replica *replica);
+/* Every request from now on is answered 503 not_ready, and no grant is given back any more. Before replica_close. */
+void service_stop(struct service *service);
+/* After the replica has closed and answered everything: forgets it. */
+void service_detach(struct service *service);
+size_t service_pending(const struct service *service); /* request objects in use */
+void service_close(struct service *service);           /* none may be in use */
+
+/* Role, leader or readiness of the replica may have changed: look again before the next answer. Safe at any time. */
+void service_look_again(struct service *service);
+
+/* For http_options; `arg` is the service. */
+void service_request(void *arg, struct exchange *exchange);
+void service_refuse_body(void *arg, struct exchange *exchange);
+size_t service_body_limit(void *arg, struct slice method, struct slice path);
+
+#endif

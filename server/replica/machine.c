@@ -1,0 +1,64 @@
+/* machine: the lock table as libraft's state machine. Apply never refuses; an entry that can't be understood ends the
+ * process, for a node that skipped it would not hold the same state as the others (law 9). */
+#include <string.h>
+
+#include "replica/inside.h"
+
+static void apply_commands(struct replica *replica, const struct entry *entry, raft_index index)
+{
+    struct batch *batch = operations_find(replica, entry);
+    struct apply_context context = {
+        .index = index,
+        .now_ms = entry->now_ms,
+        .wall_ms = entry->wall_ms,
+        .no_growth = entry->no_growth,
+    };
+    lock_table_advance(replica->table, &context);
+    for (size_t i = 0; i < entry->n_commands; i++) {
+        struct outcome outcome = {0};
+        lock_table_apply(replica->table, &context, &entry->commands[i], &outcome);
+        if (batch != NULL) {
+            operations_outcome(replica, batch, i, &outcome); /* before the next command moves what it points into */
+        }
+    }
+    if (batch != NULL) {
+        clock_applied(replica, batch->number);
+        reads_barrier_applied(replica, batch, index);
+    }
+    operations_applied(replica, batch, index);
+    reads_applied(replica, index);
+}
+
+static int machine_apply(struct raft_fsm *fsm, const struct raft_buffer *buf, void **result)
+{
+    struct replica *replica = fsm->data;
+    *result = NULL;
+    if (replica->dead) {
+        return RAFT_SHUTDOWN;
+    }
+    raft_index index = raft_last_applied(&replica->raft) + 1;
+    struct slice bytes = {.base = buf->base, .len = buf->len};
+    struct entry entry;
+    struct error_text text = {{0}};
+    arena_clear(&replica->apply_arena);
+    if (entry_decode(bytes, &replica->apply_arena, &entry, &text) != ERROR_NONE) {
+        replica_fatal(replica, REPLICA_EXIT_FAILURE, "entry %llu can't be understood: %s", index, text.text);
+        return RAFT_SHUTDOWN;
+    }
+    apply_commands(replica, &entry, index);
+    if (replica->options.applied != NULL) {
+        replica->options.applied(replica->options.arg, index, replica->table);
+    }
+    return 0;
+}
+
+void machine_init(struct replica *replica)
+{
+    replica->fsm = (struct raft_fsm){
+        .version = 1,
+        .data = replica,
+        .apply = machine_apply,
+        .snapshot = snapshots_fsm_snapshot,
+        .restore = snapshots_fsm_restore,
+    };
+}

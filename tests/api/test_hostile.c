@@ -1,0 +1,174 @@
+/* Bodies that aren't JSON, and bytes that aren't anything: each is a 400 and nothing crashes. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "support.h"
+
+static void what_is_not_json_is_malformed(void **state)
+{
+    (void)state;
+    static const char *const bodies[] = {
+        "",
+        " ",
+        "{",
+        "}",
+        "{\"holder\":\"h\"",
+        "{\"holder\":\"h\",}",
+        "{holder:\"h\"}",
+        "{'holder':'h'}",
+        "{\"holder\":\"h\"}x",
+        "{\"holder\":\"h\"}{}",
+        "{\"holder\":\"h\"} ]",
+        "\"h\"",
+        "1",
+        "null",
+        "true",
+        "[]",
+        "[{\"holder\":\"h\"}]",
+        "holder=h&ttl_ms=1",
+        "<x/>",
+        "\xef\xbb\xbf{\"holder\":\"h\"}",
+        "{\"holder\":\"\xff\"}",
+        "{\"holder\":\"\xc3\"}",
+        "{\"holder\":\"\xed\xa0\x80\"}",
+        "{\"holder\":\"\\ud800\"}",
+        "{\"holder\":\"a\nb\"}",
+        "{\"holder\":\"\\x41\"}",
+        "{\"holder\":\"\\u12\"}",
+        "{\"holder\":\"h\\u0000\"}",
+        "{\"a\\u0000b\":1}",
+        "{\"holder\":h}",
+        "{\"holder\" \"h\"}",
+        "/**/{\"holder\":\"h\"}",
+        "{\"holder\":\"h\"}//",
+    };
+    for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
+        assert_refused("POST /locks/a", NULL, bodies[i], 400, "malformed_json", "body");
+        assert_refused("POST /locks/a/renew", NULL, bodies[i], 400, "malformed_json", "body");
+    }
+}
+
+static void parse_bytes(struct parsed *parsed, struct slice body)
+{
+    struct api_input input = {.method = slice_of("POST"), .path = slice_of("/locks/a"), .body = body};
+    parsed_input(parsed, &input);
+}
+
+static void a_zero_byte_is_malformed_wherever_it_is(void **state)
+{
+    (void)state;
+    const char body[] = "{\"holder\":\"h\",\"ttl_ms\":1}";
+    for (size_t i = 0; i <= sizeof body - 1; i++) {
+        uint8_t bytes[64];
+        memcpy(bytes, body, i);
+        bytes[i] = 0;
+        memcpy(bytes + i + 1, body + i, sizeof body - 1 - i);
+        struct parsed parsed;
+        parse_bytes(&parsed, (struct slice){.base = bytes, .len = sizeof body});
+        assert_false(parsed.ok);
+        assert_problem(&parsed.answer, 400, "malformed_json", "body");
+        parsed_close(&parsed);
+    }
+}
+
+static void every_truncation_is_malformed(void **state)
+{
+    (void)state;
+    const char body[] = "{\"holder\":\"h\\u00e4\",\"metadata\":{\"a\":[1,2.5,true,null]},\"ttl_ms\":123}";
+    for (size_t len = 0; len < sizeof body - 1; len++) {
+        uint8_t *bytes = malloc(len == 0 ? 1 : len); /* so that a sanitizer sees a read past the end */
+        memcpy(bytes, body, len);
+        struct parsed parsed;
+        parse_bytes(&parsed, (struct slice){.base = bytes, .len = len});
+        assert_false(parsed.ok);
+        assert_problem(&parsed.answer, 400, "malformed_json", "body");
+        parsed_close(&parsed);
+        free(bytes);
+    }
+}
+
+static void deep_nesting_is_refused(void **state)
+{
+    (void)state;
+    static uint8_t bytes[LIMIT_BODY_BYTES];
+    memset(bytes, '[', sizeof bytes);
+    struct parsed parsed;
+    parse_bytes(&parsed, (struct slice){.base = bytes, .len = sizeof bytes});
+    assert_problem(&parsed.answer, 400, "malformed_json", "body");
+    parsed_close(&parsed);
+    for (size_t i = 0; i + 5 <= sizeof bytes; i += 5) {
+        memcpy(bytes + i, "{\"a\":", 5);
+    }
+    parse_bytes(&parsed, (struct slice){.base = bytes, .len = sizeof bytes});
+    assert_problem(&parsed.answer, 400, "malformed_json", "body");
+    parsed_close(&parsed);
+}
+
+static uint64_t next_random(uint64_t *seed) /* xorshift64: any sequence does, as long as it is the same each time */
+{
+    *seed ^= *seed << 13;
+    *seed ^= *seed >> 7;
+    *seed ^= *seed << 17;
+    return *seed;
+}
+
+static void random_bytes_never_crash(void **state)
+{
+    (void)state;
+    uint64_t seed = 0x9e3779b97f4a7c15u;
+    for (int round = 0; round < 20000; round++) {
+        size_t len = next_random(&seed) % 64;
+        uint8_t *bytes = malloc(len + 1);
+        for (size_t i = 0; i < len; i++) {
+            bytes[i] = (uint8_t)next_random(&seed);
+        }
+        struct parsed parsed;
+        parse_bytes(&parsed, (struct slice){.base = bytes, .len = len});
+        assert_false(parsed.ok);
+        parsed_close(&parsed);
+        const struct api_pair pair = {{bytes, len / 2}, {bytes + len / 2, len - len / 2}};
+        struct api_input input = {.method = {bytes, len % 7}, .path = {bytes, len}, .query = &pair, .n_query = 1};
+        if (round % 2 == 0) {
+            input.method = slice_of(round % 4 == 0 ? "DELETE" : "GET");
+            input.path = slice_of("/locks/a");
+        }
+        parsed_input(&parsed, &input);
+        parsed_close(&parsed);
+        free(bytes);
+    }
+}
+
+/* A valid body with a few bytes replaced gets much deeper than noise. */
+static void random_damage_never_crashes(void **state)
+{
+    (void)state;
+    static const char body[] = "{\"holder\":\"h\",\"ttl_ms\":60000,\"estimated_duration_ms\":9007199254740993,"
+                               "\"occurrence\":\"2026-01-02T03:04:05Z\",\"wait_ms\":0,\"holder\":9223372036854775808,"
+                               "\"metadata\":{\"a\":{\"b\":[1,2.5,\"\\u00e4\"]},\"a\":1}}";
+    uint64_t seed = 0x2545f4914f6cdd1du;
+    for (int round = 0; round < 20000; round++) {
+        uint8_t bytes[sizeof body];
+        memcpy(bytes, body, sizeof body);
+        size_t len = sizeof body - 1;
+        for (size_t n = next_random(&seed) % 5 + 1; n > 0; n--) {
+            size_t at = next_random(&seed) % len;
+            bytes[at] = next_random(&seed) % 2 ? (uint8_t)next_random(&seed) : bytes[next_random(&seed) % len];
+        }
+        struct parsed parsed;
+        parse_bytes(&parsed, (struct slice){.base = bytes, .len = len});
+        if (!parsed.ok) {
+            assert_int_equal(parsed.answer.status, 400);
+        }
+        parsed_close(&parsed);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_not_json_is_malformed), cmocka_unit_test(a_zero_byte_is_malformed_wherever_it_is),
+        cmocka_unit_test(every_truncation_is_malformed), cmocka_unit_test(deep_nesting_is_refused),
+        cmocka_unit_test(random_bytes_never_crash),      cmocka_unit_test(random_damage_never_crashes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

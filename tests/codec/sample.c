@@ -1,0 +1,495 @@
+#include "sample.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/limits.h"
+
+/* ---- chance ---- */
+
+uint64_t sample_next(struct sample_random *random)
+{
+    random->state += 0x9e3779b97f4a7c15u;
+    uint64_t z = random->state;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+uint64_t sample_below(struct sample_random *random, uint64_t bound)
+{
+    return sample_next(random) % bound;
+}
+
+static bool sample_coin(struct sample_random *random)
+{
+    return sample_below(random, 2) == 1;
+}
+
+/* Numbers of every length, not mostly long ones. */
+static uint64_t sample_number(struct sample_random *random)
+{
+    return sample_next(random) >> sample_below(random, 64);
+}
+
+static struct slice sample_bytes(struct sample_random *random, struct arena *arena, const char *alphabet, size_t limit)
+{
+    size_t len = 1 + sample_below(random, sample_coin(random) ? 12 : limit);
+    uint8_t *base = arena_alloc(arena, len);
+    size_t n = strlen(alphabet);
+    for (size_t i = 0; i < len; i++) {
+        base[i] = (uint8_t)alphabet[sample_below(random, n)];
+    }
+    return (struct slice){.base = base, .len = len};
+}
+
+static struct slice sample_name(struct sample_random *random, struct arena *arena)
+{
+    struct slice name = sample_bytes(random, arena, "abzABZ019._:@~-", LIMIT_NAME_BYTES);
+    ((uint8_t *)name.base)[0] = 'x';
+    return name;
+}
+
+static struct slice sample_printable(struct sample_random *random, struct arena *arena, size_t limit)
+{
+    return sample_bytes(random, arena, "!\"#$%&'()*+,-./09:;<=>?@AZ[\\]^_`az{|}~", limit);
+}
+
+static struct slice sample_metadata(struct sample_random *random, struct arena *arena)
+{
+    struct slice metadata = sample_bytes(random, arena, "ab \"{}:,", LIMIT_METADATA_BYTES - 1);
+    uint8_t *base = arena_alloc(arena, metadata.len + 1);
+    memcpy(base, metadata.base, metadata.len);
+    base[0] = '{';
+    base[metadata.len] = '}';
+    return (struct slice){.base = base, .len = metadata.len + 1};
+}
+
+void sample_command(struct sample_random *random, struct arena *arena, struct command *command)
+{
+    *command = (struct command){.kind = (enum command_kind)(COMMAND_NOOP + sample_below(random, COMMAND_RELEASE))};
+    switch (command->kind) {
+    case COMMAND_NOOP:
+        break;
+    case COMMAND_LEADER:
+        command->leader.member_id_floor = sample_number(random);
+        break;
+    case COMMAND_ACQUIRE: {
+        struct acquire_command *acquire = &command->acquire;
+        acquire->schedule_id = sample_name(random, arena);
+        acquire->holder = sample_printable(random, arena, LIMIT_NAME_BYTES);
+        acquire->idempotency_key = sample_printable(random, arena, LIMIT_OCCURRENCE_BYTES);
+        if (sample_coin(random)) {
+            acquire->occurrence = sample_printable(random, arena, LIMIT_OCCURRENCE_BYTES);
+        }
+        if (sample_coin(random)) {
+            acquire->metadata = sample_metadata(random, arena);
+        }
+        acquire->has_ttl = sample_coin(random);
+        acquire->ttl_ms = acquire->has_ttl ? 1 + sample_number(random) % LIMIT_NUMBER_MAX : 0;
+        acquire->has_estimate = sample_coin(random);
+        acquire->estimate_ms = acquire->has_estimate ? sample_number(random) % (LIMIT_NUMBER_MAX + 1) : 0;
+        break;
+    }
+    case COMMAND_RENEW:
+        command->renew.schedule_id = sample_name(random, arena);
+        command->renew.token = sample_number(random);
+        command->renew.has_ttl = sample_coin(random);
+        command->renew.ttl_ms = command->renew.has_ttl ? 1 + sample_number(random) % LIMIT_NUMBER_MAX : 0;
+        break;
+    case COMMAND_RELEASE:
+        command->release.schedule_id = sample_name(random, arena);
+        command->release.token = sample_number(random);
+        command->release.has_outcome = sample_coin(random);
+        if (command->release.has_outcome) {
+            command->release.outcome = (enum run_outcome)(RUN_SUCCEEDED + sample_below(random, 3));
+        }
+        break;
+    }
+}
+
+static void sample_grant(struct sample_random *random, struct arena *arena, struct grant_view *grant)
+{
+    *grant = (struct grant_view){
+        .schedule_id = sample_name(random, arena),
+        .holder = sample_printable(random, arena, LIMIT_NAME_BYTES),
+        .token = sample_number(random),
+        .ttl_ms = sample_number(random),
+        .remaining_ms = sample_number(random),
+        .acquired_wall_ms = (int64_t)sample_next(random),
+        .expires_wall_ms = (int64_t)sample_number(random),
+        .attempt = (uint32_t)sample_number(random),
+    };
+    if (sample_coin(random)) {
+        grant->occurrence = sample_printable(random, arena, LIMIT_OCCURRENCE_BYTES);
+        grant->metadata = sample_metadata(random, arena);
+    }
+}
+
+static void sample_run(struct sample_random *random, struct arena *arena, struct run_view *run)
+{
+    *run = (struct run_view){
+        .schedule_id = sample_name(random, arena),
+        .holder = sample_printable(random, arena, LIMIT_NAME_BYTES),
+        .token = sample_number(random),
+        .duration_ms = sample_number(random),
+        .acquired_wall_ms = (int64_t)sample_next(random),
+        .ended_wall_ms = (int64_t)sample_number(random),
+        .outcome = (enum run_outcome)sample_below(random, RUN_REVOKED + 1),
+        .late_outcome = (int)sample_below(random, RUN_REVOKED + 2) + RUN_OUTCOME_NONE,
+        .attempt = (uint32_t)sample_number(random),
+    };
+    if (sample_coin(random)) {
+        run->occurrence = sample_printable(random, arena, LIMIT_OCCURRENCE_BYTES);
+        run->actor = sample_printable(random, arena, LIMIT_NAME_BYTES);
+        run->reason = sample_bytes(random, arena, "why not \t\n", LIMIT_REASON_BYTES);
+    }
+}
+
+void sample_outcome(struct sample_random *random, struct arena *arena, struct outcome *outcome)
+{
+    *outcome = (struct outcome){
+        .code = (enum outcome_code)sample_below(random, OUTCOME_LOCK_LOST + 1),
+        .repeated = sample_coin(random),
+        .has_grant = sample_coin(random),
+        .has_run = sample_coin(random),
+        .remaining_ms = sample_number(random),
+        .minimum_ms = sample_number(random),
+        .maximum_ms = sample_number(random),
+        .estimate_ms = sample_coin(random) ? sample_number(random) : 0,
+        .margin_ms = sample_number(random),
+    };
+    if (outcome->code == OUTCOME_INVALID_FIELD) {
+        outcome->field = "ttl_ms";
+    }
+    if (outcome->has_grant) {
+        sample_grant(random, arena, &outcome->grant);
+    }
+    if (outcome->has_run) {
+        sample_run(random, arena, &outcome->run);
+    }
+    if (outcome->code == OUTCOME_LOCK_HELD || outcome->code == OUTCOME_LOCK_LOST) {
+        outcome->n_holders = 1 + sample_below(random, sample_below(random, 20) == 0 ? LIMIT_SLOTS : 2);
+        struct grant_view *holders = arena_alloc(arena, outcome->n_holders * sizeof *holders);
+        for (size_t i = 0; i < outcome->n_holders; i++) {
+            sample_grant(random, arena, &holders[i]);
+        }
+        outcome->holders = holders;
+    }
+}
+
+struct slice sample_long(struct arena *arena, size_t len)
+{
+    uint8_t *base = arena_alloc(arena, len);
+    memset(base, 'a', len);
+    return (struct slice){.base = base, .len = len};
+}
+
+void sample_longest_command(struct arena *arena, struct command *command)
+{
+    struct slice metadata = sample_long(arena, LIMIT_METADATA_BYTES);
+    ((uint8_t *)metadata.base)[0] = '{';
+    ((uint8_t *)metadata.base)[metadata.len - 1] = '}';
+    *command = (struct command){
+        .kind = COMMAND_ACQUIRE,
+        .acquire =
+            {
+                .schedule_id = sample_long(arena, LIMIT_NAME_BYTES),
+                .holder = sample_long(arena, LIMIT_NAME_BYTES),
+                .occurrence = sample_long(arena, LIMIT_OCCURRENCE_BYTES),
+                .idempotency_key = sample_long(arena, LIMIT_OCCURRENCE_BYTES),
+                .metadata = metadata,
+                .has_ttl = true,
+                .ttl_ms = LIMIT_NUMBER_MAX,
+                .has_estimate = true,
+                .estimate_ms = LIMIT_NUMBER_MAX,
+            },
+    };
+}
+
+/* ---- fixed values ---- */
+
+static void fill(uint8_t *bytes, size_t len, uint8_t first)
+{
+    for (size_t i = 0; i < len; i++) {
+        bytes[i] = (uint8_t)(first + i);
+    }
+}
+
+static const struct command fixed_noop = {.kind = COMMAND_NOOP};
+static const struct command fixed_leader = {.kind = COMMAND_LEADER, .leader = {.member_id_floor = 4}};
+
+static struct command fixed_acquire(void)
+{
+    return (struct command){
+        .kind = COMMAND_ACQUIRE,
+        .acquire =
+            {
+                .schedule_id = slice_of("backup:nightly"),
+                .holder = slice_of("host-1/4711"),
+                .idempotency_key = slice_of("6f1c"),
+                .has_ttl = true,
+                .ttl_ms = 90000,
+            },
+    };
+}
+
+static struct command fixed_acquire_with_all(void)
+{
+    return (struct command){
+        .kind = COMMAND_ACQUIRE,
+        .acquire =
+            {
+                .schedule_id = slice_of("a"),
+                .holder = slice_of("!"),
+                .occurrence = slice_of("2026-01-02T03:04:05Z"),
+                .idempotency_key = slice_of("k"),
+                .metadata = slice_of("{\"a\":1}"),
+                .has_ttl = true,
+                .ttl_ms = LIMIT_NUMBER_MAX,
+                .has_estimate = true,
+                .estimate_ms = 0,
+            },
+    };
+}
+
+static struct command fixed_renew(bool has_ttl)
+{
+    return (struct command){
+        .kind = COMMAND_RENEW,
+        .renew = {.schedule_id = slice_of("s"), .token = 300, .has_ttl = has_ttl, .ttl_ms = has_ttl ? 1 : 0},
+    };
+}
+
+static struct command fixed_release(bool has_outcome)
+{
+    return (struct command){
+        .kind = COMMAND_RELEASE,
+        .release =
+            {
+                .schedule_id = slice_of("s"),
+                .token = UINT64_MAX,
+                .has_outcome = has_outcome,
+                .outcome = has_outcome ? RUN_ABANDONED : RUN_RUNNING,
+            },
+    };
+}
+
+void sample_entry(struct arena *arena, struct entry *entry)
+{
+    *entry = (struct entry){.batch = 7, .now_ms = 1000, .wall_ms = -1, .no_growth = true, .rules_version = 1};
+    fill(entry->run_id, sizeof entry->run_id, 0x10);
+    struct command *commands = arena_alloc(arena, 8 * sizeof *commands);
+    commands[0] = fixed_noop;
+    commands[1] = fixed_leader;
+    commands[2] = fixed_acquire();
+    commands[3] = fixed_acquire_with_all();
+    commands[4] = fixed_renew(false);
+    commands[5] = fixed_renew(true);
+    commands[6] = fixed_release(false);
+    commands[7] = fixed_release(true);
+    entry->commands = commands;
+    entry->n_commands = 8;
+}
+
+static void fixed_hello(struct frame_hello *hello, bool full)
+{
+    *hello = (struct frame_hello){
+        .protocol_oldest = 1,
+        .protocol_newest = 2,
+        .rules_oldest = 1,
+        .rules_newest = 3,
+        .founding = !full,
+        .connection_number = 9,
+        .name = slice_of("n1"),
+        .keyed = full,
+    };
+    fill(hello->incarnation, 16, 0x20);
+    fill(hello->run_id, 16, 0x30);
+    fill(hello->nonce, 32, 0x40);
+    if (full) {
+        fill(hello->cluster_id, 16, 0x10);
+        hello->to = slice_of("n2");
+        hello->http_address = slice_of("[::1]:7420");
+    }
+}
+
+static struct grant_view fixed_grant(void)
+{
+    return (struct grant_view){
+        .schedule_id = slice_of("backup:nightly"),
+        .holder = slice_of("host-1/4711"),
+        .occurrence = slice_of("2026-01-02"),
+        .metadata = slice_of("{}"),
+        .token = 12,
+        .ttl_ms = 90000,
+        .remaining_ms = 89999,
+        .acquired_wall_ms = 1767323045000,
+        .expires_wall_ms = 1767323135000,
+        .attempt = 1,
+    };
+}
+
+static struct run_view fixed_run(void)
+{
+    return (struct run_view){
+        .schedule_id = slice_of("backup:nightly"),
+        .holder = slice_of("h"),
+        .occurrence = slice_of("o"),
+        .actor = slice_of("root"),
+        .reason = slice_of("wrong d\xc3\xa4tabase"),
+        .token = 11,
+        .duration_ms = 5,
+        .acquired_wall_ms = -5,
+        .ended_wall_ms = 0,
+        .outcome = RUN_REVOKED,
+        .late_outcome = RUN_SUCCEEDED,
+        .attempt = 2,
+    };
+}
+
+static void fixed_founding(struct arena *arena, struct frame *question, struct frame *answer, struct frame *list)
+{
+    question->kind = FRAME_FOUNDING_QUESTION;
+    question->founding_question.spec = slice_of("n1=a:1:2,n2=b:1:2");
+    question->founding_question.name = slice_of("n2");
+    fill(question->founding_question.incarnation, 16, 0x50);
+    answer->kind = FRAME_FOUNDING_ANSWER;
+    answer->founding_answer.spec = slice_of("n1=a:1:2,n2=b:1:2");
+    answer->founding_answer.name = slice_of("n1");
+    answer->founding_answer.state = FOUNDING_EMPTY;
+    fill(answer->founding_answer.incarnation, 16, 0x60);
+    *list = *answer;
+    struct frame_member *founders = arena_alloc(arena, 2 * sizeof *founders);
+    founders[0].name = slice_of("n1");
+    founders[1].name = slice_of("n2");
+    fill(founders[0].incarnation, 16, 0x60);
+    fill(founders[1].incarnation, 16, 0x50);
+    list->founding_answer.state = FOUNDING_LIST;
+    list->founding_answer.founders = founders;
+    list->founding_answer.n_founders = 2;
+}
+
+static void fixed_append(struct arena *arena, struct frame_append_entries *append)
+{
+    struct frame_log_entry *entries = arena_alloc(arena, 3 * sizeof *entries);
+    entries[0] = (struct frame_log_entry){.term = 2, .type = 1, .data = slice_of("eight by")};
+    entries[1] = (struct frame_log_entry){.term = 2, .type = 2, .data = slice_of("bytes, or sixten")};
+    entries[2] = (struct frame_log_entry){.term = 3, .type = 3, .data = slice_of("the last")};
+    *append = (struct frame_append_entries){
+        .term = 3,
+        .prev_log_index = 10,
+        .prev_log_term = 2,
+        .leader_commit = 9,
+        .entries = entries,
+        .n_entries = 3,
+    };
+}
+
+static void fixed_operations(struct arena *arena, struct frame_operations *operations)
+{
+    struct frame_operation *items = arena_alloc(arena, 3 * sizeof *items);
+    items[0] = (struct frame_operation){.number = 1, .command = fixed_acquire_with_all()};
+    items[1] = (struct frame_operation){.number = 2, .command = fixed_renew(true)};
+    items[2] = (struct frame_operation){.number = UINT64_MAX, .command = fixed_noop};
+    *operations = (struct frame_operations){.sequence = 5, .operations = items, .n_operations = 3};
+    fill(operations->run_id, 16, 0x30);
+}
+
+static void fixed_outcomes(struct arena *arena, struct frame_outcomes *outcomes)
+{
+    struct grant_view *holders = arena_alloc(arena, 2 * sizeof *holders);
+    holders[0] = fixed_grant();
+    holders[1] = fixed_grant();
+    holders[1].occurrence = holders[1].metadata = (struct slice){0};
+    holders[1].token = 13;
+    struct frame_operation_result *results = arena_alloc(arena, 6 * sizeof *results);
+    memset(results, 0, 6 * sizeof *results);
+    results[0] = (struct frame_operation_result){.number = 1, .status = OPERATION_APPLIED};
+    results[0].outcome = (struct outcome){.code = OUTCOME_DONE, .has_grant = true, .grant = fixed_grant()};
+    results[1] = (struct frame_operation_result){.number = 2, .status = OPERATION_APPLIED};
+    results[1].outcome =
+        (struct outcome){.code = OUTCOME_LOCK_HELD, .repeated = true, .holders = holders, .n_holders = 2};
+    results[2] = (struct frame_operation_result){.number = 3, .status = OPERATION_APPLIED};
+    results[2].outcome = (struct outcome){.code = OUTCOME_LOCK_LOST, .has_run = true, .run = fixed_run()};
+    results[3] = (struct frame_operation_result){.number = 4, .status = OPERATION_APPLIED};
+    results[3].outcome = (struct outcome){.code = OUTCOME_INVALID_FIELD, .field = "ttl_ms"};
+    results[4] = (struct frame_operation_result){.number = 5, .status = OPERATION_APPLIED};
+    results[4].outcome = (struct outcome){
+        .code = OUTCOME_TTL_TOO_SHORT,
+        .remaining_ms = 1,
+        .minimum_ms = 2,
+        .maximum_ms = 3,
+        .estimate_ms = 4,
+        .margin_ms = 5,
+    };
+    results[5] = (struct frame_operation_result){.number = 6, .status = OPERATION_UNKNOWN};
+    *outcomes = (struct frame_outcomes){.index = 77, .results = results, .n_results = 6};
+    fill(outcomes->run_id, 16, 0x30);
+}
+
+static struct frame *sample_add(struct sample_frame *samples, size_t *count, const char *name, enum frame_kind kind)
+{
+    CHECK(*count < SAMPLE_FRAMES);
+    struct sample_frame *sample = &samples[(*count)++];
+    memset(sample, 0, sizeof *sample);
+    sample->name = name;
+    sample->frame.kind = kind;
+    return &sample->frame;
+}
+
+static void sample_raft_frames(struct arena *arena, struct sample_frame *samples, size_t *count)
+{
+    sample_add(samples, count, "request_vote", FRAME_REQUEST_VOTE)->request_vote = (struct frame_request_vote){
+        .term = 1, .candidate_id = 2, .last_log_index = 3, .last_log_term = 4, .disrupt_leader = true};
+    sample_add(samples, count, "request_vote_result", FRAME_REQUEST_VOTE_RESULT)->request_vote_result =
+        (struct frame_request_vote_result){.term = 1, .pre_vote = true, .features = 2, .capacity = 65535};
+    fixed_append(arena, &sample_add(samples, count, "append_entries", FRAME_APPEND_ENTRIES)->append_entries);
+    sample_add(samples, count, "append_entries_empty", FRAME_APPEND_ENTRIES)->append_entries =
+        (struct frame_append_entries){.term = 3, .prev_log_index = 10, .prev_log_term = 2, .leader_commit = 10};
+    sample_add(samples, count, "append_entries_result", FRAME_APPEND_ENTRIES_RESULT)->append_entries_result =
+        (struct frame_append_entries_result){.term = 3, .rejected = 4, .last_log_index = 5, .features = 1};
+    sample_add(samples, count, "install_snapshot", FRAME_INSTALL_SNAPSHOT)->install_snapshot =
+        (struct frame_install_snapshot){.term = 1,
+                                        .last_index = 2,
+                                        .last_term = 3,
+                                        .configuration_index = 4,
+                                        .configuration = slice_of("members.."),
+                                        .size = 5,
+                                        .chunks = 6,
+                                        .checksum = UINT64_MAX};
+    sample_add(samples, count, "timeout_now", FRAME_TIMEOUT_NOW)->timeout_now =
+        (struct frame_timeout_now){.term = 1, .last_log_index = 2, .last_log_term = 3};
+    sample_add(samples, count, "snapshot_chunk", FRAME_SNAPSHOT_CHUNK)->snapshot_chunk =
+        (struct frame_snapshot_chunk){.last_index = 1, .last_term = 2, .number = 3, .bytes = slice_of("chunk")};
+    sample_add(samples, count, "snapshot_ack", FRAME_SNAPSHOT_ACK)->snapshot_ack =
+        (struct frame_snapshot_ack){.last_index = 1, .last_term = 2, .next = 3, .refused = true};
+}
+
+size_t sample_frames(struct arena *arena, struct sample_frame samples[SAMPLE_FRAMES])
+{
+    size_t count = 0;
+    fixed_hello(&sample_add(samples, &count, "hello", FRAME_HELLO)->hello, true);
+    fixed_hello(&sample_add(samples, &count, "hello_founding", FRAME_HELLO)->hello, false);
+    fill(sample_add(samples, &count, "proof", FRAME_PROOF)->proof.mac, 32, 0x70);
+    struct frame *question = sample_add(samples, &count, "founding_question", FRAME_FOUNDING_QUESTION);
+    struct frame *answer = sample_add(samples, &count, "founding_answer", FRAME_FOUNDING_ANSWER);
+    struct frame *list = sample_add(samples, &count, "founding_answer_list", FRAME_FOUNDING_ANSWER);
+    fixed_founding(arena, question, answer, list);
+    sample_raft_frames(arena, samples, &count);
+    fixed_operations(arena, &sample_add(samples, &count, "operations", FRAME_OPERATIONS)->operations);
+    fixed_outcomes(arena, &sample_add(samples, &count, "outcomes", FRAME_OUTCOMES)->outcomes);
+    struct frame *read_index = sample_add(samples, &count, "read_index", FRAME_READ_INDEX);
+    read_index->read_index.number = 3;
+    fill(read_index->read_index.run_id, 16, 0x30);
+    struct frame *result = sample_add(samples, &count, "read_index_result", FRAME_READ_INDEX_RESULT);
+    result->read_index_result.number = 3;
+    result->read_index_result.status = OPERATION_APPLIED;
+    result->read_index_result.index = 99;
+    fill(result->read_index_result.run_id, 16, 0x30);
+    return count;
+}

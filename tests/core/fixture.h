@@ -1,0 +1,60 @@
+/* fixture: a lock table with a clock that the test moves, and short ways to ask it.
+ *
+ * Each question is an entry of its own. After each, the table's invariants are checked, and a refusal (or a repeat) must
+ * have left the state as it was. */
+#ifndef BATON_TESTS_CORE_FIXTURE_H
+#define BATON_TESTS_CORE_FIXTURE_H
+
+#include "core/lock_table.h"
+
+#define MINUTE_MS 60000u
+#define HOUR_MS   (60u * MINUTE_MS)
+
+struct fixture {
+    struct lock_table *table;
+    struct apply_context context; /* of the last entry */
+    uint64_t now_ms;              /* of the next entry */
+    bool no_growth;               /* of the next entry */
+    unsigned keys;                /* made so far, for requests that bring none */
+    struct outcome outcome;       /* of the last command */
+};
+
+void fixture_open(struct fixture *fixture);
+void fixture_close(struct fixture *fixture);
+
+/* A request as a test writes it: NULL is absent; a key is made when there is none; 0 is no ttl and no estimate. */
+struct ask {
+    const char *id;     /* "job" when NULL */
+    const char *holder; /* "h1" when NULL */
+    const char *key;
+    const char *occurrence;
+    const char *metadata;
+    uint64_t ttl_ms;
+    uint64_t estimate_ms;
+};
+
+/* Each applies one command in an entry at now_ms and returns its outcome, valid until the next. */
+const struct outcome *fixture_apply(struct fixture *fixture, const struct command *command);
+const struct outcome *fixture_acquire(struct fixture *fixture, struct ask ask);
+const struct outcome *fixture_renew(struct fixture *fixture, const char *id, uint64_t token,
+                                    uint64_t ttl_ms); /* 0: none */
+/* `outcome` may be RUN_OUTCOME_NONE: none is sent. */
+const struct outcome *fixture_release(struct fixture *fixture, const char *id, uint64_t token, int outcome);
+void fixture_tick(struct fixture *fixture); /* a no-op entry at now_ms */
+
+/* The same, and the outcome must be DONE. Gives the token. */
+uint64_t fixture_grant(struct fixture *fixture, struct ask ask);
+/* Grants the occurrence of "job" and releases it. Gives the token. */
+uint64_t fixture_run(struct fixture *fixture, const char *occurrence, enum run_outcome outcome);
+
+void expect_code(const struct outcome *outcome, enum outcome_code code);
+void expect_text(struct slice slice, const char *text); /* NULL: absent */
+
+struct lock_table_counts fixture_count(const struct fixture *fixture);
+/* Everything in `table` goes through an image into a new table. */
+struct lock_table *table_copy(struct lock_table *table);
+/* Loads what is frozen into a new table. */
+struct lock_table *table_load(struct lock_table_frozen *frozen);
+void expect_equal_digests(struct lock_table *a, struct lock_table *b);
+
+#endif

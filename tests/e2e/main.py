@@ -1,0 +1,80 @@
+"""Runs the end-to-end tests: main.py BATOND [NAME…]. One line for each, then `N passed, N failed`."""
+
+import importlib
+import os
+import signal
+import sys
+import time
+import traceback
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import harness  # noqa: E402
+
+MODULES = [
+    "test_contract",
+    "test_wrong_input",
+    "test_process",
+    "test_identity",
+    "test_durability",
+    "test_frames",
+    "test_disk",
+    "test_sync",
+    "test_snapshot",
+]
+
+
+def collect(wanted):
+    tests = []
+    for name in MODULES:
+        module = importlib.import_module(name)
+        for function in vars(module).values():
+            if callable(function) and getattr(function, "__module__", "") == name and function.__name__.startswith("test_"):
+                if not wanted or any(part in f"{name}.{function.__name__}" for part in wanted):
+                    tests.append((name, function))
+    return tests
+
+
+def run_one(name, function):
+    began = time.monotonic()
+    try:
+        note = function()
+        passed = True
+    except harness.Failure as failure:
+        passed, note = False, str(failure)
+    except Exception:  # noqa: BLE001: a test that breaks has failed
+        passed, note = False, traceback.format_exc()
+    text = function.__name__.removeprefix("test_").replace("_", " ")
+    seconds = time.monotonic() - began
+    print(f"{'ok    ' if passed else 'FAILED'} {name.removeprefix('test_')}: {text} ({seconds:.1f} s)", end="")
+    print(f": {note}" if note else "", flush=True)
+    return passed
+
+
+def main():
+    harness.BATOND = os.path.abspath(sys.argv[1])
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    passed = failed = 0
+    tests = collect(sys.argv[2:])
+    for name, function in tests:
+        if run_one(name, function):
+            passed += 1
+        else:
+            failed += 1
+            if os.environ.get("BATON_E2E_FAIL_FAST"):
+                break
+    codes = harness.end_shared_cluster()
+    harness.kill_everything()
+    left = harness.left_behind()
+    if any(codes) or left:
+        print(f"FAILED end: exit codes {codes}, left behind {left}")
+        failed += 1
+    else:
+        print("ok     end: every node stopped with 0, and no process was left behind")
+        passed += 1
+    print(f"{passed} passed, {failed} failed")
+    sys.exit(1 if failed or not tests else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,195 @@
+"""batond as a process: flags, exit codes, signals, logs, the first start."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import threading
+
+import harness
+from harness import Cluster, Node, ROOT, check, end_load, equal, free_port, run_load, unique, wait_for
+
+
+def run(*arguments, env=None):
+    """Runs batond to its end: (exit code, standard output, standard error)."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("BATON_")}
+    environment.update(env or {})
+    done = subprocess.run([harness.BATOND, *arguments], capture_output=True, text=True, timeout=30, env=environment, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+def one_line(text):
+    return text.count("\n") == 1
+
+
+def test_usage_errors_exit_with_64_and_one_line():
+    for arguments in (
+        ["--nonsense"], ["--nod", "n1"], ["extra"], ["--node"], ["--node", "-x"], ["--http", "nowhere"],
+        ["--election-timeout", "1"], ["--heartbeat", "200"], ["--cluster", "n1"], ["--cluster", "n1=h,n2=h"],
+        ["--node", "n9", "--cluster", "n1=127.0.0.1"], ["--http", "0.0.0.0:7420"], ["--raft", "0.0.0.0:7421"],
+        ["--cluster-key-file", "/nonexistent"], ["--disk-io", "x"], ["--log-format", "x"], ["--node", "n1", "--cluster", "n1=10.9.9.9"],
+    ):  # fmt: skip
+        code, out, err = run(*arguments)
+        equal((code, out), (64, ""), f"{arguments}: {err}")
+        check(one_line(err) and err.startswith("batond: "), f"{arguments}: {err!r}")
+    code, _, err = run(env={"BATON_HEARTBEAT": "x"})
+    check(code == 64 and "BATON_HEARTBEAT" in err, err)
+
+
+def test_help_and_version():
+    code, out, err = run("--help")
+    check(code == 0 and "--cluster-key-file" in out and err == "", f"{code} {out} {err}")
+    code, out, _ = run("--version")
+    check(code == 0 and out.startswith("batond "), out)
+
+
+def test_without_cluster_a_single_node_serves_and_keeps_what_it_has():
+    home = os.path.join(ROOT, unique("single"))
+    http_port, raft_port = free_port(), free_port()
+    flags = ["--http", f"127.0.0.1:{http_port}", "--raft", f"127.0.0.1:{raft_port}"]
+    node = Node("solo", home, flags, http_port, raft_port).start()
+    try:
+        wait_for(lambda: node.ready, "it serves")
+        token = node.acquire("mine").json["token"]
+        equal(node.stop(), 0, "exit code")
+        node.start()
+        wait_for(lambda: node.ready, "it serves again")
+        equal(node.status("mine").json["holders"][0]["token"], token, "the lock is there")
+        node.kill()
+        node.start()
+        wait_for(lambda: node.ready, "it serves after kill -9")
+        equal(node.status("mine").json["holders"][0]["token"], token, "the lock is there")
+        check(node.acquire("other").json["token"] > token, "tokens grow")
+    finally:
+        node.kill()
+
+
+def test_environment_variables_are_flags():
+    home = os.path.join(ROOT, unique("environment"))
+    http_port, raft_port = free_port(), free_port()
+    env = {
+        "BATON_HTTP": f"127.0.0.1:{http_port}", "BATON_RAFT": f"127.0.0.1:{raft_port}", "BATON_LOG_FORMAT": "json",
+        "BATON_LOG_LEVEL": "debug",
+    }  # fmt: skip
+    node = Node("env", home, [], http_port, raft_port).start(env=env)
+    try:
+        wait_for(lambda: node.ready, "it serves")
+        node.acquire("a", holder="x")
+        node.acquire("a", holder="y")
+        equal(node.stop(), 0, "exit code")
+        lines = [json.loads(line) for line in node.log.splitlines()]
+        messages = [line["msg"] for line in lines]
+        for wanted in ("started", "ready", "stopping", "stopped", "schedule a skipped — lock held by peer x"):
+            check(wanted in messages, f"{wanted!r} isn't in {messages}")
+    finally:
+        node.kill()
+
+
+def test_a_start_says_what_counts():
+    with Cluster(size=1) as cluster:
+        node = cluster.start().nodes[0]
+        started = next(line for line in node.log.splitlines() if "msg=started" in line)
+        for wanted in ("version=", "node=n1", f"http=127.0.0.1:{node.http_port}", f"raft=127.0.0.1:{node.raft_port}", "disk_io=",
+                       "cluster=", "data_dir="):
+            check(wanted in started, f"{wanted} isn't in {started}")
+        ready = next(line for line in node.log.splitlines() if "msg=ready" in line)
+        check("disk_io=aio" in ready or "disk_io=pool" in ready, ready)
+
+
+def test_a_port_in_use_is_said_and_is_1():
+    home = os.path.join(ROOT, unique("port"))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", free_port()))
+        taken.listen()
+        port = taken.getsockname()[1]
+        for flag, other in (("--http", "--raft"), ("--raft", "--http")):
+            code, _, err = run("--data-dir", home, flag, f"127.0.0.1:{port}", other, f"127.0.0.1:{free_port()}")
+            check(code == 1 and str(port) in err and "level=error" in err, f"{code} {err}")
+
+
+def test_a_data_directory_that_cannot_be_used_is_65():
+    ports = ["--http", f"127.0.0.1:{free_port()}", "--raft", f"127.0.0.1:{free_port()}"]
+    for directory in ("/proc/baton", "/nonexistent/deeper/baton", "/dev/null"):
+        code, _, err = run("--data-dir", directory, *ports)
+        check(code == 65 and directory in err and one_line(err), f"{directory}: {code} {err}")
+
+
+def test_a_data_directory_has_one_process():
+    with Cluster(size=1) as cluster:
+        node = cluster.start().nodes[0]
+        code, _, err = run("--node", "n1", "--data-dir", node.directory, "--http", f"127.0.0.1:{free_port()}", "--raft",
+                           f"127.0.0.1:{free_port()}")
+        check(code == 65 and one_line(err), f"{code} {err}")
+        check(node.ready, "the first one isn't disturbed")
+
+
+def test_before_the_cluster_is_founded_health_says_what_is_waited_for():
+    with Cluster() as cluster:
+        first = cluster["n1"].start()
+        health = wait_for(first.health, "HTTP is open")
+        wait_for(lambda: any("n2" in reason for reason in first.health()["reasons"]), "the reason names n2", 5)
+        health = first.health()
+        equal((health["http_status"], health["status"], health["leader"]), (503, "unavailable", None), "health")
+        check(any("n3" in reason for reason in health["reasons"]), f"{health['reasons']}")
+        equal(first.request("GET", "/health/live").status, 200, "live")
+        answer = first.acquire("early")
+        check(answer.status == 503 and answer.code in ("not_ready", "no_leader"), repr(answer))
+        check("retry-after" in answer.headers, "Retry-After")
+        cluster["n2"].start()
+        cluster["n3"].start()
+        cluster.wait_ready()
+        equal(first.acquire("early").status, 201, "afterwards")
+
+
+def test_sigterm_hands_leadership_over_and_leaves_with_0():
+    with Cluster(flags=["--election-timeout", "1000", "--heartbeat", "100"]) as cluster:
+        cluster.start()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            leader = cluster.leader()
+            loads = run_load(cluster.nodes, threads=3)
+            wait_for(lambda: all(len(load.granted) > 20 for load in loads), "load runs")
+            leader.signal(number)
+            equal(leader.wait_exit(5), 0, "exit code, within 5 s")
+            rest = cluster.running()
+            check(any(node.health()["role"] == "leader" for node in rest), "another leads when the old leader has left")
+            granted = end_load(loads)
+            harness.check_held(rest[0], granted)
+            leader.start()
+            cluster.wait_ready()
+
+
+def test_sigterm_answers_what_is_in_flight():
+    """Without a quorum nothing can be decided: the answer is 503 or 504, not a cut connection."""
+    with Cluster() as cluster:
+        cluster.start()
+        leader = cluster.leader()
+        for node in cluster.followers():
+            node.signal(signal.SIGSTOP)
+        answers = []
+        thread = threading.Thread(target=lambda: answers.append(leader.try_request("POST", "/locks/x", {"holder": "h", "ttl_ms": 60000})))
+        thread.start()
+        wait_for(lambda: thread.is_alive(), "the request is under way", 2)
+        harness.time.sleep(0.2)
+        equal(leader.stop(5), 0, "exit code, within 5 s")
+        thread.join()
+        check(answers[0] is not None and answers[0].status in (503, 504), f"{answers}")
+        if answers[0].status == 504:
+            equal(answers[0].headers["idempotency-key"], answers[0].json["idempotency_key"], "the key, twice")
+        for node in cluster.followers() if False else [n for n in cluster.nodes if n is not leader]:
+            node.signal(signal.SIGCONT)
+
+
+def test_without_a_quorum_nothing_is_granted():
+    with Cluster(flags=["--commit-timeout", "1000"]) as cluster:
+        cluster.start()
+        survivor = cluster["n1"]
+        cluster["n2"].kill()
+        cluster["n3"].kill()
+        wait_for(lambda: survivor.health()["http_status"] == 503, "it knows that it can't serve", 10)
+        answer = survivor.acquire("alone")
+        check(answer.status in (503, 504), repr(answer))
+        check(survivor.status("alone").status == 503, "reads are refused, too")
+        equal(survivor.status("alone", "?consistency=stale").status, 200, "but for stale ones")
+        cluster["n2"].start()
+        wait_for(lambda: survivor.ready, "a quorum is back")
