@@ -107,7 +107,7 @@ static bool holds_huge_number(const json_t *value)
     const double huge = 9223372036854775808.0; /* 2^63 */
     switch (json_typeof(value)) {
     case JSON_REAL:
-        return json_real_value(value) >= huge || json_real_value(value) < -huge;
+        return json_real_value(value) >= huge || json_real_value(value) <= -huge;
     case JSON_ARRAY: {
         size_t i;
         json_t *item;
@@ -231,7 +231,7 @@ static bool is_shallow(const json_t *value, unsigned depth, bool *has_real)
     return true;
 }
 
-/* Compact, keys sorted, and floats with as few digits as give the same float again (1.1 stays 1.1). */
+/* Compact, keys sorted, and floats with as few digits (the same for all of them) as give the same floats again. */
 static void render_metadata(const json_t *value, bool has_real, struct buffer *text)
 {
     json_append(value, JSON_SORT_KEYS, text);
@@ -324,8 +324,12 @@ static bool take_fields(json_t *root, struct arena *arena, struct api_request *r
 
 bool body_parse(struct slice body, struct arena *arena, struct api_request *request, struct api_answer *answer)
 {
+    if (body.len == 0 || memchr(body.base, 0, body.len) != NULL) { /* jansson skips a zero byte behind a number */
+        return refuse(answer, API_MALFORMED_JSON, slice_of("body"), "Send a JSON object: the body %s.",
+                      body.len == 0 ? "is empty" : "holds a zero byte");
+    }
     json_error_t error;
-    json_t *root = json_loadb(body.len == 0 ? "" : (const char *)body.base, body.len, JSON_REJECT_DUPLICATES, &error);
+    json_t *root = json_loadb((const char *)body.base, body.len, JSON_REJECT_DUPLICATES, &error);
     if (root == NULL) {
         return refuse_unparsed(body, &error, answer);
     }

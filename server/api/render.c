@@ -189,7 +189,7 @@ static void put_refusal_members(json_t *problem, const struct outcome *outcome)
 
 static unsigned seconds_rounded_up(uint64_t ms)
 {
-    const uint64_t most_s = 7u * 24u * 3600u;
+    const uint64_t most_s = 604800; /* seven days */
     uint64_t seconds = ms / 1000 + (ms % 1000 != 0);
     return (unsigned)(seconds == 0 ? 1 : seconds < most_s ? seconds : most_s);
 }

@@ -38,7 +38,7 @@ size_t api_body_limit(struct slice method, struct slice path)
 {
     (void)method;
     (void)path;
-    return LIMIT_BODY_BYTES;
+    return (size_t)LIMIT_BODY_BYTES;
 }
 
 /* Takes what stands before the next '/' off `rest`, with that '/'. */

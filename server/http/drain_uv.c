@@ -18,7 +18,6 @@ struct drain {
     int fd;
     size_t budget;
     uint64_t deadline_ms;
-    bool started; /* and in the server's queue */
 };
 
 struct drain *drain_open(struct http_server *server, int fd, size_t budget)
@@ -47,19 +46,10 @@ static void drain_poll_closed(uv_handle_t *handle)
     server_release_handle(server);
 }
 
-void drain_close(struct drain *drain)
+static void drain_stop(struct drain *drain)
 {
-    if (drain == NULL) {
-        return;
-    }
-    struct http_server *server = drain->server;
-    server->n_drains--;
-    if (!drain->started) {
-        (void)close(drain->fd);
-        free(drain);
-        return;
-    }
-    TAILQ_REMOVE(&server->drains, drain, entry);
+    drain->server->n_drains--;
+    TAILQ_REMOVE(&drain->server->drains, drain, entry);
     CHECK(uv_poll_stop(&drain->poll) == 0);
     (void)close(drain->fd);
     uv_close((uv_handle_t *)&drain->poll, drain_poll_closed);
@@ -71,7 +61,7 @@ static void drain_readable(uv_poll_t *poll, int status, int events)
     struct drain *drain = poll->data;
     char unwanted[DRAIN_READ_BYTES];
     if (status < 0) {
-        drain_close(drain);
+        drain_stop(drain);
         return;
     }
     size_t ask = drain->budget < sizeof unwanted ? drain->budget : sizeof unwanted;
@@ -80,7 +70,7 @@ static void drain_readable(uv_poll_t *poll, int status, int events)
         drain->budget -= (size_t)n; /* one read a turn: an upload must not hold the loop */
     }
     if (n == 0 || drain->budget == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
-        drain_close(drain);
+        drain_stop(drain);
     }
 }
 
@@ -88,11 +78,12 @@ void drain_start(struct drain *drain)
 {
     struct http_server *server = drain->server;
     if (uv_poll_init(server->options.loop, &drain->poll, drain->fd) != 0) {
-        drain_close(drain);
+        server->n_drains--;
+        (void)close(drain->fd);
+        free(drain);
         return;
     }
     drain->poll.data = drain;
-    drain->started = true;
     drain->deadline_ms = server_now_ms(server) + server->options.request_timeout_ms;
     TAILQ_INSERT_TAIL(&server->drains, drain, entry);
     server->n_handles++;
@@ -103,7 +94,7 @@ void drain_expire(struct http_server *server, uint64_t now_ms)
 {
     struct drain *drain;
     while ((drain = TAILQ_FIRST(&server->drains)) != NULL && drain->deadline_ms <= now_ms) {
-        drain_close(drain);
+        drain_stop(drain);
     }
 }
 

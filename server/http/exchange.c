@@ -18,7 +18,7 @@
 #include "http/server.h"
 
 /* How much of an endless body MHD may read; the rest of LIMIT_BODY_DISCARD_BYTES is for the drain. */
-#define DISCARD_BYTES (LIMIT_BODY_DISCARD_BYTES / 2)
+#define DISCARD_BYTES ((size_t)LIMIT_BODY_DISCARD_BYTES / 2)
 
 static bool exchange_move_is_legal(enum exchange_state from, enum exchange_state to)
 {
@@ -184,7 +184,7 @@ static bool request_line_is_whole(const struct exchange *exchange, const char *u
     return to <= from || to - from == strlen(exchange->target) + 1;
 }
 
-/* Reads how long the body says it is: UINT64_MAX for a chunked one. False when that can be read in two ways. */
+/* Reads how long the body says it is; 0 for a chunked one, which says nothing. False when that can be read in two ways. */
 static bool exchange_read_length(const struct exchange *exchange, uint64_t *length)
 {
     size_t n_lengths;
@@ -194,11 +194,10 @@ static bool exchange_read_length(const struct exchange *exchange, uint64_t *leng
     if (n_lengths + n_encodings > 1) {
         return false;
     }
+    *length = 0;
     if (n_encodings == 1) {
-        *length = UINT64_MAX;
         return encoding.len == 7 && strncasecmp((const char *)encoding.base, "chunked", 7) == 0;
     }
-    *length = 0;
     for (size_t i = 0; i < stated.len; i++) { /* MHD has refused what isn't digits or doesn't fit */
         *length = *length * 10 + (uint64_t)(stated.base[i] - '0');
     }
@@ -242,7 +241,7 @@ static enum MHD_Result exchange_refuse(struct exchange *exchange)
     CHECK(exchange->state == EXCHANGE_ANSWERED);
     CHECK(MHD_add_response_header(exchange->response, MHD_HTTP_HEADER_CONNECTION, "close") == MHD_YES);
     exchange->connection->drain =
-        drain_open(server, exchange->connection->fd, LIMIT_BODY_DISCARD_BYTES - exchange->discarded);
+        drain_open(server, exchange->connection->fd, (size_t)LIMIT_BODY_DISCARD_BYTES - exchange->discarded);
     return exchange_queue(exchange);
 }
 
@@ -255,7 +254,7 @@ static enum MHD_Result exchange_cut(struct exchange *exchange)
     server->options.body_too_large(server->options.arg, exchange);
     CHECK(exchange->state == EXCHANGE_SENDING);
     exchange->connection->drain =
-        drain_open(server, exchange->connection->fd, LIMIT_BODY_DISCARD_BYTES - exchange->discarded);
+        drain_open(server, exchange->connection->fd, (size_t)LIMIT_BODY_DISCARD_BYTES - exchange->discarded);
     return MHD_NO; /* MHD closes the connection */
 }
 
@@ -311,9 +310,9 @@ static enum MHD_Result exchange_begin(struct exchange *exchange, const char *url
     exchange->method = slice_of(method);
     exchange_read_query(exchange);
     exchange->body_limit = server->options.body_limit == NULL
-                               ? LIMIT_BODY_BYTES
+                               ? (size_t)LIMIT_BODY_BYTES
                                : server->options.body_limit(server->options.arg, exchange->method, exchange->path);
-    if (length != UINT64_MAX && length > exchange->body_limit) {
+    if (length > exchange->body_limit) {
         return exchange_refuse(exchange);
     }
     exchange_move(exchange, EXCHANGE_BODY);

@@ -48,10 +48,10 @@ struct http_options {
 enum error http_open(const struct http_options *options, struct http_server **server, struct error_text *text)
     MUST_CHECK;
 uint16_t http_port(const struct http_server *server); /* what port 0 became */
-/* Accepts no more connections; exchanges under way go on, and their connections close after their answers. */
+/* Not from inside `request`. Accepts no more connections; exchanges under way go on, and their connections close after their answers. */
 void http_quiesce(struct http_server *server);
 size_t http_pending(const struct http_server *server); /* exchanges parked or being sent */
-/* Every parked exchange must have been answered before. Frees, then calls `closed` on the loop. */
+/* Not from inside `request`. Every parked exchange must have been answered before. Frees, then calls `closed` on the loop. */
 void http_close(struct http_server *server, void (*closed)(void *arg), void *arg);
 
 struct slice exchange_method(const struct exchange *exchange);

@@ -118,6 +118,5 @@ struct drain *drain_open(struct http_server *server, int fd, size_t budget); /* 
 void drain_start(struct drain *drain);                                       /* MHD has closed its own descriptor */
 void drain_expire(struct http_server *server, uint64_t now_ms);
 uint64_t drain_next_deadline(const struct http_server *server); /* UINT64_MAX: none */
-void drain_close(struct drain *drain);                          /* NULL is allowed */
 
 #endif

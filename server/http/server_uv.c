@@ -164,6 +164,7 @@ static bool server_accept_one(struct http_server *server)
     socklen_t len = sizeof address;
     int fd = accept4(server->listen_fd, (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
+        socket_send_at_once(fd);
         (void)MHD_add_connection(server->daemon, fd, (struct sockaddr *)&address, len); /* closes it when it fails */
         return true;
     }
@@ -233,7 +234,10 @@ static void server_schedule(struct http_server *server)
     uint64_t left_ms = server_time_left_ms(server);
     if (server->wanted || left_ms == 0) {
         server_wake(server);
-    } else if (left_ms == UINT64_MAX) {
+        return;
+    }
+    CHECK(uv_idle_stop(&server->idle) == 0); /* what woke it during the run was done in the run */
+    if (left_ms == UINT64_MAX) {
         CHECK(uv_timer_stop(&server->timer) == 0);
     } else {
         CHECK(uv_timer_start(&server->timer, timer_fired, left_ms, 0) == 0);
@@ -261,7 +265,6 @@ static void server_turn(uv_prepare_t *prepare)
     if (!server->wanted) {
         return;
     }
-    CHECK(uv_idle_stop(&server->idle) == 0);
     server_expire(server);
     server_accept(server);
     server_run(server);
@@ -360,6 +363,7 @@ size_t http_pending(const struct http_server *server)
 
 void http_quiesce(struct http_server *server)
 {
+    CHECK(!server->running);
     if (server->quiesced) {
         return;
     }

@@ -42,11 +42,14 @@ static int listen_on(const struct addrinfo *address)
 
 static uint16_t socket_port(int fd)
 {
-    struct sockaddr_storage address;
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } address = {.v6 = {0}};
     socklen_t len = sizeof address;
-    CHECK(getsockname(fd, (struct sockaddr *)&address, &len) == 0);
-    return ntohs(address.ss_family == AF_INET6 ? ((const struct sockaddr_in6 *)&address)->sin6_port
-                                               : ((const struct sockaddr_in *)&address)->sin_port);
+    CHECK(getsockname(fd, &address.any, &len) == 0);
+    return ntohs(address.any.sa_family == AF_INET6 ? address.v6.sin6_port : address.v4.sin_port);
 }
 
 /* The first of `addresses` that has `family` and can be listened on; −1 and errno of the last one tried (0: none had). */
@@ -121,6 +124,12 @@ uint64_t socket_received_bytes(int fd)
     socklen_t len = sizeof info;
     memset(&info, 0, sizeof info);
     return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 ? info.tcpi_bytes_received : 0;
+}
+
+void socket_send_at_once(int fd)
+{
+    const int on = 1;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* without it answers are late, not wrong */
 }
 
 void socket_write_once(int fd, struct slice bytes)

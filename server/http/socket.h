@@ -18,6 +18,8 @@ enum error listen_open(const char *host, uint16_t port, int *fd, uint16_t *bound
 bool socket_is_gone(int fd);
 /* All bytes that it has ever received; 0 when the kernel doesn't say. */
 uint64_t socket_received_bytes(int fd);
+/* Small answers aren't held back until earlier ones are acknowledged (TCP_NODELAY). */
+void socket_send_at_once(int fd);
 /* Sends what fits without waiting, and forgets the rest. */
 void socket_write_once(int fd, struct slice bytes);
 

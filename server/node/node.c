@@ -421,8 +421,8 @@ static void log_start(struct node *node)
     struct storage_figures figures;
     buffer_init(&spec);
     founding_render_spec(node->spec.members, node->spec.n_members, &spec);
-    address_print(node->endpoints.http.host, node->endpoints.http.port, &http);
-    address_print(node->endpoints.raft.host, node->endpoints.raft.port, &raft);
+    spec_address_print(node->endpoints.http.host, node->endpoints.http.port, &http);
+    spec_address_print(node->endpoints.raft.host, node->endpoints.raft.port, &raft);
     storage_figures(node->storage, &figures);
     log_info(&node->log, "started", LOG_TEXT("version", BATON_VERSION), LOG_TEXT("node", node->options->node),
              LOG_TEXT("http", http.text), LOG_TEXT("raft", raft.text),

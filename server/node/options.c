@@ -46,7 +46,7 @@ static enum error set_data_dir(struct options *options, const char *value, const
 static enum error set_address(const char *value, const char *from, struct address *address, struct error_text *error)
 {
     struct error_text why;
-    enum error failed = address_parse(value, address, &why);
+    enum error failed = spec_address_parse(value, address, &why);
     return failed == ERROR_NONE ? failed : error_set(error, failed, "%s: %s", from, why.text);
 }
 
@@ -388,14 +388,14 @@ static enum error check_protection(const struct options *options, const struct e
     }
     struct address_text shown;
     if (!host_is_loopback(endpoints->raft.host) && options->cluster_key_len == 0) {
-        address_print(endpoints->raft.host, endpoints->raft.port, &shown);
+        spec_address_print(endpoints->raft.host, endpoints->raft.port, &shown);
         return error_set(error, ERROR_INVALID,
                          "other hosts could reach the Raft port (%s): give --cluster-key-file FILE, or --insecure if "
                          "the network is trusted",
                          shown.text);
     }
     if (!host_is_loopback(endpoints->http.host)) {
-        address_print(endpoints->http.host, endpoints->http.port, &shown);
+        spec_address_print(endpoints->http.host, endpoints->http.port, &shown);
         return error_set(error, ERROR_INVALID,
                          "other hosts could reach the HTTP port (%s), and this version has no tokens yet: give "
                          "--insecure if the network is trusted, or --http 127.0.0.1:%u",
@@ -425,14 +425,14 @@ enum error options_resolve(const struct options *options, const struct spec *spe
         endpoints->raft = options->raft;
     }
     if (options->has_advertise_http) {
-        address_print(options->advertise_http.host, options->advertise_http.port, &endpoints->advertise_http);
+        spec_address_print(options->advertise_http.host, options->advertise_http.port, &endpoints->advertise_http);
     } else if (own != NULL) {
-        address_print(own->host, own->http_port, &endpoints->advertise_http);
+        spec_address_print(own->host, own->http_port, &endpoints->advertise_http);
     } else {
         char name[LIMIT_NAME_BYTES + 1] = "localhost";
         (void)gethostname(name, sizeof name - 1);
-        address_print(host_is_any(endpoints->http.host) ? name : endpoints->http.host, endpoints->http.port,
-                      &endpoints->advertise_http);
+        spec_address_print(host_is_any(endpoints->http.host) ? name : endpoints->http.host, endpoints->http.port,
+                           &endpoints->advertise_http);
     }
     if (endpoints->http.port == endpoints->raft.port) {
         return error_set(error, ERROR_INVALID, "HTTP and Raft can't both listen on port %u: change --http or --raft",

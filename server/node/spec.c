@@ -140,7 +140,7 @@ static bool host_cut(struct slice text, char host[LIMIT_NAME_BYTES + 1], struct 
     return bracketed ? inet_pton(AF_INET6, host, &address) == 1 : name.len == 0 || host_name_is_valid(name);
 }
 
-enum error address_parse(const char *text, struct address *address, struct error_text *error)
+enum error spec_address_parse(const char *text, struct address *address, struct error_text *error)
 {
     struct slice port;
     if (strlen(text) > 2 * LIMIT_NAME_BYTES || !host_cut(slice_of(text), address->host, &port)) {
@@ -153,7 +153,7 @@ enum error address_parse(const char *text, struct address *address, struct error
     return ERROR_NONE;
 }
 
-void address_print(const char *host, uint16_t port, struct address_text *text)
+void spec_address_print(const char *host, uint16_t port, struct address_text *text)
 {
     bool brackets = strchr(host, ':') != NULL;
     (void)snprintf(text->text, sizeof text->text, "%s%s%s:%u", brackets ? "[" : "", host, brackets ? "]" : "", port);

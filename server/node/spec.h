@@ -36,8 +36,8 @@ struct spec {
 bool node_name_is_valid(struct slice name);
 
 /* HOST:PORT, [IPV6]:PORT or :PORT (all addresses). ERROR_INVALID with a sentence that names the place. */
-enum error address_parse(const char *text, struct address *address, struct error_text *error) MUST_CHECK;
-void address_print(const char *host, uint16_t port, struct address_text *text);
+enum error spec_address_parse(const char *text, struct address *address, struct error_text *error) MUST_CHECK;
+void spec_address_print(const char *host, uint16_t port, struct address_text *text);
 /* True for localhost, names below it, 127.0.0.0/8 and ::1; false for "", which listens everywhere. */
 bool host_is_loopback(const char *host);
 /* True for "", 0.0.0.0 and ::, which listen on all addresses. */

@@ -34,7 +34,7 @@ struct connection_handlers {
 
 struct network {
     void *impl;
-    /* Accepted connections are handed to `accepted`, which must call set_handlers before it returns, or close. */
+    /* `host` "" means every address. Accepted connections are handed to `accepted`, which must call set_handlers before it returns, or close. */
     enum error (*listen)(void *impl, const char *host, uint16_t port,
                          void (*accepted)(void *arg, struct connection *connection, const char *remote), void *arg,
                          struct listener **listener, struct error_text *text);

@@ -260,7 +260,8 @@ enum error network_uv_listen(void *impl, const char *host, uint16_t port,
 {
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
     struct addrinfo *addresses = NULL;
-    int unresolved = getaddrinfo(host, "0", &hints, &addresses); /* blocks, at start only */
+    /* Blocks, at start only. "" means every address of this host. */
+    int unresolved = getaddrinfo(host[0] == 0 ? NULL : host, "0", &hints, &addresses);
     if (unresolved != 0) {
         return error_set(text, ERROR_NETWORK, "can't listen on %s port %u: %s; give an address of this host", host,
                          (unsigned)port, gai_strerror(unresolved));

@@ -104,8 +104,9 @@ struct slice queue_next(struct queue *queue, size_t room, struct framing_seal *s
     if (lane == NULL || room == 0) {
         return (struct slice){0};
     }
-    /* What is sealed now leaves now, but for the end of the last frame. */
-    while (lane->sealed - lane->head < room && lane->sealed < lane->bytes.len) {
+    /* What is sealed now leaves now, but for the end of the last frame. That end goes alone: behind it a higher class may
+     * have its turn. */
+    while (queue->current == NULL && lane->sealed - lane->head < room && lane->sealed < lane->bytes.len) {
         uint8_t *frame = lane->bytes.base + lane->sealed;
         framing_seal_next(frame, seal);
         lane->sealed += framing_bytes(frame, queue->tagged);

@@ -36,6 +36,28 @@ void guards_close(struct guards *guards)
 
 /* ---- reading libraft ---- */
 
+#if RAFT_VERSION_NUMBER != 2201
+#error "the guards are about libraft 0.22.1"
+#endif
+
+bool guards_layout_known(struct raft *raft)
+{
+    unsigned threshold = raft->legacy.snapshot_threshold;
+    unsigned inflight = raft->max_inflight_entries;
+    unsigned duration = raft->max_catch_up_round_duration;
+    raft_set_snapshot_threshold(raft, 0x5a5a5a5a);
+    raft_set_max_inflight_entries(raft, 0x3c3c3c3c);
+    raft_set_max_catch_up_round_duration(raft, 0x69696969);
+    bool known = raft->legacy.snapshot_threshold == 0x5a5a5a5a && raft->max_inflight_entries == 0x3c3c3c3c &&
+                 raft->max_catch_up_round_duration == 0x69696969 && raft->trail.offset == 0 &&
+                 raft->trail.snapshot.index == 0 && raft->state == RAFT_FOLLOWER && raft->legacy.change == NULL &&
+                 raft_last_index(raft) == 0 && !raft->snapshot.installing;
+    raft_set_snapshot_threshold(raft, threshold);
+    raft_set_max_inflight_entries(raft, inflight);
+    raft_set_max_catch_up_round_duration(raft, duration);
+    return known;
+}
+
 raft_term guards_term_of(const struct raft *raft, raft_index index)
 {
     const struct raft_trail *trail = &raft->trail;

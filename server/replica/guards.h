@@ -82,6 +82,10 @@ bool guards_load(const struct guards *guards, struct guards_log *log);
 bool guards_sole_voter(const struct guards *guards, raft_id id, const struct guards_log *log);
 
 /* ---- reading libraft ---- */
+
+/* Between raft_init and raft_start: true when the fields that the guards read are where this build's header has them.
+ * (The shared library doesn't export raft_version_number, so that its behaviour has to tell.) Changes nothing. */
+bool guards_layout_known(struct raft *raft);
 /* The term of the entry at `index`, or of the snapshot that ends there; 0 when neither is known. */
 raft_term guards_term_of(const struct raft *raft, raft_index index);
 const struct raft_server *guards_server(const struct raft *raft, raft_id id);

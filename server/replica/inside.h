@@ -85,9 +85,9 @@ struct raft_side {
     raft_index next_index;
     struct io_callback *callbacks; /* sends and snapshot_gets that libraft must be told of, in the next turn */
     size_t n_callbacks, capacity;
-    struct io_append *appends;                        /* on their way to the disk */
-    bool refuse_send;                                 /* while closing: see snapshot_get */
-    bool silent;                                      /* vote requests are not sent: elections.c */
+    struct io_append *appends; /* on their way to the disk */
+    bool refuse_send;          /* while closing: see snapshot_get */
+    bool silent;               /* vote requests are not sent: elections.c */
 };
 
 void raft_side_init(struct replica *replica);
@@ -95,6 +95,7 @@ void raft_side_run_callbacks(struct replica *replica);
 bool raft_side_idle(const struct replica *replica);
 /* Ends libraft at once; what it waits for is cancelled. */
 void raft_side_crash(struct replica *replica);
+void raft_side_free(struct replica *replica);
 /* A Raft message arrived; copies what libraft keeps. */
 void raft_side_receive(struct replica *replica, struct member *member, const struct frame *frame);
 
@@ -362,7 +363,6 @@ struct replica {
     struct members members;
     struct founding *founding; /* STAGE_FOUNDING */
     struct arena answer_arena; /* founders in our answers */
-    struct buffer answer_spec;
 
     struct raft raft;
     struct raft_io io;
@@ -414,6 +414,9 @@ void replica_tick(void *arg);
 bool replica_running(const struct replica *replica);    /* libraft may be called */
 bool replica_leads(const struct replica *replica);      /* and takes proposals */
 struct member *replica_leader(struct replica *replica); /* another member that leads; NULL: none or this node */
+void replica_init_loop(struct replica *replica);
+void replica_first_turn(struct replica *replica);
+void replica_free(struct replica *replica, bool crash); /* libraft is closed; calls nobody */
 void replica_founding_changed(struct replica *replica, enum founding_verdict verdict);
 /* Work on the pool, counted, so that a close waits for it; `done` begins with replica_work_done. */
 void replica_work(struct replica *replica, struct work *work);

@@ -634,17 +634,12 @@ bool raft_side_idle(const struct replica *replica)
     return replica->side.n_callbacks == 0 && replica->side.appends == NULL && replica->snapshots.put == NULL;
 }
 
-static void close_done(struct raft *raft)
-{
-    (void)raft;
-}
-
 void raft_side_crash(struct replica *replica)
 {
     struct raft_side *side = &replica->side;
     if (replica->raft_open) {
         if (side->close == NULL) {
-            raft_close(&replica->raft, close_done);
+            raft_close(&replica->raft, NULL);
         }
         raft_side_run_callbacks(replica);
         while (side->appends != NULL) {
@@ -658,7 +653,11 @@ void raft_side_crash(struct replica *replica)
         side->close(&replica->io);
         replica->raft_open = false;
     }
-    free(side->callbacks);
-    side->callbacks = NULL;
-    side->n_callbacks = side->capacity = 0;
+}
+
+void raft_side_free(struct replica *replica)
+{
+    free(replica->side.callbacks);
+    replica->side.callbacks = NULL;
+    replica->side.n_callbacks = replica->side.capacity = 0;
 }

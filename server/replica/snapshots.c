@@ -331,6 +331,8 @@ int snapshots_fsm_restore(struct raft_fsm *fsm, struct raft_buffer *buf)
         }
         discard_table(replica, replica->table);
         replica->table = table;
+        raft_set_snapshot_threshold(&replica->raft, REPLICA_THRESHOLD_IDLE); /* none is due any more */
+        replica->snapshots.busy_since_ns = 0;
     }
     operations_applied(replica, NULL, handle.index);
     reads_applied(replica, handle.index);
@@ -360,9 +362,7 @@ void snapshots_free(struct replica *replica, bool crash)
     if (snapshots->loading.reader != NULL && !crash) {
         storage_snapshot_reader_close(snapshots->loading.reader);
     }
-    if (replica->table != snapshots->loading.table) {
-        lock_table_close(snapshots->loading.table);
-    }
+    lock_table_close(snapshots->loading.table);
     lock_table_close(snapshots->discarded);
     lock_table_close(replica->table);
     replica->table = snapshots->loading.table = snapshots->discarded = NULL;

@@ -12,8 +12,6 @@
 
 #define LOOK_EVERY_NS 1000000000ull
 
-static void close_go_on(struct storage *storage);
-
 /* ---- telling ---- */
 
 void storage_fail(struct storage *storage, const struct storage_failure *failure)
@@ -140,22 +138,20 @@ enum error storage_open(const struct storage_options *options, struct storage **
     loop_random(opened->loop, &opened->run, sizeof opened->run);
     storage_log_init(opened);
     int os_error = 0;
-    enum error error = open_directory(opened, text);
-    if (error == ERROR_NONE) {
-        error = opened->disk->free_bytes(opened->disk->impl, &opened->look.free_bytes, &os_error);
-        opened->look.at_ns = loop_mono_ns(opened->loop);
-        if (error != ERROR_NONE) {
-            (void)error_set(text, error, ".: looking for free space failed: %s", strerror(os_error));
-        }
+    enum error error = opened->disk->free_bytes(opened->disk->impl, &opened->look.free_bytes, &os_error);
+    opened->look.at_ns = loop_mono_ns(opened->loop);
+    if (error != ERROR_NONE) {
+        (void)error_set(text, error, "looking for free space failed: %s", strerror(os_error));
+    } else {
+        error = open_directory(opened, text);
     }
     if (error != ERROR_NONE) {
-        opened->dead = true; /* work of the pool that load began doesn't matter any more */
-        opened->closing = true;
-        if (opened->pending == 0) {
-            files_close(opened);
-            storage_free(opened);
-        }
+        files_close(opened);
+        storage_free(opened);
         return error;
+    }
+    if (opened->identity.initialised) {
+        storage_log_start(opened);
     }
     *storage = opened;
     return ERROR_NONE;
@@ -303,15 +299,16 @@ static void look_again(struct storage *storage)
 void storage_figures(struct storage *storage, struct storage_figures *figures)
 {
     look_again(storage);
-    bool next = storage->current + 1 < storage->n_segments || storage->n_spares > 0 || storage->prepare.spare != 0;
+    bool next = storage->current + 1 < storage->n_segments || storage->n_spares > 0 ||
+                (storage->prepare.running && storage->prepare.spare != 0);
     uint64_t need = storage->options.snapshot_reserve_bytes + (next ? 0 : storage->options.segment_bytes);
-    *figures = (struct storage_figures){
-        .log_bytes_since_snapshot = storage->spans.record_bytes,
-        .entry_bytes_since_snapshot = storage->spans.entry_bytes,
-        .free_bytes = storage->look.free_bytes,
-        .reserve_ok = storage->look.free_bytes >= need,
-        .appending = storage->queue.first != NULL || storage->held.first != NULL || storage_log_in_flight(storage),
-        .writes = storage->n_writes,
-        .last_write_ns = storage->last_write_ns,
-        .log_mode = storage->disk->log_mode(storage->disk->impl)};
+    *figures = (struct storage_figures){.log_bytes_since_snapshot = storage->spans.record_bytes,
+                                        .entry_bytes_since_snapshot = storage->spans.entry_bytes,
+                                        .free_bytes = storage->look.free_bytes,
+                                        .reserve_ok = storage->look.free_bytes >= need,
+                                        .appending = storage->queue.first != NULL || storage->held.first != NULL ||
+                                                     storage_log_in_flight(storage),
+                                        .writes = storage->n_writes,
+                                        .last_write_ns = storage->last_write_ns,
+                                        .log_mode = storage->disk->log_mode(storage->disk->impl)};
 }

@@ -109,7 +109,8 @@ enum error storage_failure_set(struct storage_failure *failure, enum error error
 enum error storage_failure_tell(const struct storage_failure *failure, struct error_text *text)
 {
     return error_set(text, failure->error, "%s: offset %" PRIu64 ": %s failed: %s", failure->path, failure->offset,
-                     failure->what, failure->os_error != 0 ? strerror(failure->os_error) : error_describe(failure->error));
+                     failure->what,
+                     failure->os_error != 0 ? strerror(failure->os_error) : error_describe(failure->error));
 }
 
 enum error storage_io_open(const struct disk *disk, const char *path, enum disk_mode mode, struct disk_file **file,
@@ -163,10 +164,12 @@ enum error storage_io_sync_directory(const struct disk *disk, const char *path, 
 {
     int os_error = 0;
     enum error error = disk->sync_directory(disk->impl, path, &os_error);
-    return error == ERROR_NONE ? error : storage_failure_set(failure, error, path, 0, "sync of the directory", os_error);
+    return error == ERROR_NONE ? error
+                               : storage_failure_set(failure, error, path, 0, "sync of the directory", os_error);
 }
 
-enum error storage_io_unlink(const struct disk *disk, const char *path, bool missing_ok, struct storage_failure *failure)
+enum error storage_io_unlink(const struct disk *disk, const char *path, bool missing_ok,
+                             struct storage_failure *failure)
 {
     int os_error = 0;
     enum error error = disk->unlink(disk->impl, path, &os_error);

@@ -64,8 +64,8 @@ static enum error identity_decode(struct storage *storage, struct buffer *bytes,
     uint64_t spec_len = bytes_get_u32(p + IDENTITY_SPEC);
     uint64_t founders_len = bytes_get_u32(p + IDENTITY_FOUNDERS);
     struct storage_identity *identity = &storage->identity;
-    if (bytes_get_u64(p + IDENTITY_CHECKSUM) != identity_checksum(p, bytes->len) ||
-        name_len >= sizeof identity->name || bytes->len - IDENTITY_BODY != name_len + spec_len + founders_len) {
+    if (bytes_get_u64(p + IDENTITY_CHECKSUM) != identity_checksum(p, bytes->len) || name_len >= sizeof identity->name ||
+        bytes->len - IDENTITY_BODY != name_len + spec_len + founders_len) {
         return error_set(text, ERROR_CORRUPT, "%s: offset %u: damaged; " STORAGE_ADVICE, path, IDENTITY_NODE_ID);
     }
     const uint8_t *body = p + IDENTITY_BODY;
@@ -211,8 +211,7 @@ static enum error bootstrap_log(struct storage *storage, const struct storage_en
     struct disk_file *file = NULL;
     size_t payload = STORAGE_ENTRY_HEADER_BYTES + first->data.len;
     CHECK(storage_record_bytes(payload) <= storage->options.segment_bytes - LIMIT_BLOCK_BYTES);
-    enum error error =
-        storage_segment_make(disk, &storage->owner, 1, storage->options.segment_bytes, 0, failure);
+    enum error error = storage_segment_make(disk, &storage->owner, 1, storage->options.segment_bytes, 0, failure);
     storage_path_segment(path, 1);
     if (error == ERROR_NONE) {
         error = storage_io_open(disk, path, DISK_WRITE, &file, failure);
@@ -288,5 +287,11 @@ enum error storage_bootstrap(struct storage *storage, const struct storage_ident
     struct storage_identity initialised = *identity;
     initialised.initialised = true;
     error = identity_store(storage, &initialised, text);
-    return error == ERROR_NONE ? storage_load(storage, text) : error;
+    if (error == ERROR_NONE) {
+        error = storage_load(storage, text);
+    }
+    if (error == ERROR_NONE) {
+        storage_log_start(storage);
+    }
+    return error;
 }

@@ -122,6 +122,29 @@ static void log_submit(struct storage *storage, struct storage_log_write *slot, 
     storage->disk->submit(storage->disk->impl, &slot->write);
 }
 
+/* Which segment holds the living copy of what, and how much lies behind the snapshot. */
+void storage_log_account(struct storage *storage, const struct storage_record *record)
+{
+    if (record->count == 0) {
+        storage->spans.carried += record->bytes;
+        return;
+    }
+    uint64_t keep = record->kind == STORAGE_RECORD_RESTART ? 0 : record->first_index - 1;
+    for (size_t i = 0; i < storage->n_segments; i++) {
+        if (storage->segments[i].last_index > keep) {
+            storage->segments[i].last_index = keep;
+        }
+    }
+    storage->written_index = record->first_index + record->count;
+    storage->segments[storage->current].last_index = storage->written_index - 1;
+    storage_spans_truncate(&storage->spans, record->first_index);
+    storage_spans_add(&storage->spans, &(struct storage_span){
+                                           .first_index = record->first_index,
+                                           .last_index = storage->written_index - 1,
+                                           .record_bytes = record->bytes,
+                                           .entry_bytes = record->length - record->count * STORAGE_ENTRY_HEADER_BYTES});
+}
+
 /* A record without entries. False: there is no room, or no free slot. */
 static bool log_witness(struct storage *storage, enum storage_record_kind kind)
 {
@@ -134,7 +157,7 @@ static bool log_witness(struct storage *storage, enum storage_record_kind kind)
     slot->first = NULL;
     slot->last = NULL;
     log_submit(storage, slot, &record);
-    storage->spans.carried += record.bytes;
+    storage_log_account(storage, &record);
     return true;
 }
 
@@ -190,25 +213,6 @@ static void log_fill(struct storage *storage, struct storage_log_write *slot, co
     }
 }
 
-/* Which segment holds the living copy of what, and how much lies behind the snapshot. */
-static void log_account(struct storage *storage, const struct storage_record *record)
-{
-    uint64_t keep = record->kind == STORAGE_RECORD_RESTART ? 0 : record->first_index - 1;
-    for (size_t i = 0; i < storage->n_segments; i++) {
-        if (storage->segments[i].last_index > keep) {
-            storage->segments[i].last_index = keep;
-        }
-    }
-    storage->written_index = record->first_index + record->count;
-    storage->segments[storage->current].last_index = storage->written_index - 1;
-    storage_spans_truncate(&storage->spans, record->first_index);
-    storage_spans_add(&storage->spans,
-                      &(struct storage_span){.first_index = record->first_index,
-                                             .last_index = storage->written_index - 1,
-                                             .record_bytes = record->bytes,
-                                             .entry_bytes = record->length - record->count * STORAGE_ENTRY_HEADER_BYTES});
-}
-
 /* False: no segment. */
 static bool log_take(struct storage *storage)
 {
@@ -226,7 +230,7 @@ static bool log_take(struct storage *storage)
     CHECK(storage->restart || record.first_index <= storage->written_index);
     storage->restart = false;
     log_submit(storage, slot, &record);
-    log_account(storage, &record);
+    storage_log_account(storage, &record);
     return true;
 }
 
@@ -336,6 +340,12 @@ void storage_log_init(struct storage *storage)
     storage->marker = loop_timer_open(storage->loop, marker_fired, storage);
     storage->space = loop_timer_open(storage->loop, space_fired, storage);
     storage->last_kind = STORAGE_RECORD_CLOSED;
+}
+
+void storage_log_start(struct storage *storage)
+{
+    storage_segment_prepare(storage);
+    storage_log_quiet(storage);
 }
 
 /* ---- what others call ---- */

@@ -93,10 +93,10 @@ enum error storage_io_write(const struct disk *disk, struct disk_file *file, con
                             const void *base, size_t len, struct storage_failure *failure) MUST_CHECK;
 enum error storage_io_sync(const struct disk *disk, struct disk_file *file, const char *path,
                            struct storage_failure *failure) MUST_CHECK;
-enum error storage_io_rename(const struct disk *disk, const char *from, const char *to,
-                             struct storage_failure *failure) MUST_CHECK;
-enum error storage_io_sync_directory(const struct disk *disk, const char *path,
-                                     struct storage_failure *failure) MUST_CHECK;
+enum error storage_io_rename(const struct disk *disk, const char *from, const char *to, struct storage_failure *failure)
+    MUST_CHECK;
+enum error storage_io_sync_directory(const struct disk *disk, const char *path, struct storage_failure *failure)
+    MUST_CHECK;
 /* `missing_ok`: what isn't there is no failure. */
 enum error storage_io_unlink(const struct disk *disk, const char *path, bool missing_ok,
                              struct storage_failure *failure) MUST_CHECK;
@@ -160,8 +160,8 @@ struct storage_record {
     uint64_t chain;
     uint64_t first_index;
     uint32_t count;
-    uint32_t length; /* of the payload */
-    uint64_t run;    /* drawn at each start: a record that is written again never equals its torn first self */
+    uint32_t length;   /* of the payload */
+    uint64_t run;      /* drawn at each start: a record that is written again never equals its torn first self */
     uint64_t checksum; /* of the header, which holds the payload's */
     const uint8_t *payload;
     size_t bytes; /* header, payload and padding */
@@ -228,7 +228,7 @@ void storage_segment_drop(struct storage *storage, size_t n);
 /* A record on its way. Slots are used in turn; the older one is acknowledged first. */
 struct storage_log_write {
     struct disk_write write; /* first: write_done finds the rest by it */
-    uint8_t *base; /* aligned to a block */
+    uint8_t *base;           /* aligned to a block */
     size_t capacity;
     bool busy; /* submitted and not acknowledged */
     bool done; /* by the disk */
@@ -322,8 +322,8 @@ struct storage {
     struct storage_options options;
     const struct disk *disk;
     const struct loop *loop;
-    bool dead;    /* fatal was called: no one is called back any more */
-    bool closing; /* storage_close was called */
+    bool dead;        /* fatal was called: no one is called back any more */
+    bool closing;     /* storage_close was called */
     unsigned pending; /* writes and work in flight */
 
     bool known; /* there is an identity */
@@ -338,15 +338,15 @@ struct storage {
     struct storage_begin begin; /* of the newest snapshot, or of the directory */
     struct storage_segment *segments;
     size_t n_segments, segments_capacity;
-    size_t current;    /* where the next record goes, if it fits */
-    uint64_t offset;   /* in it */
-    uint64_t sequence; /* of the next record */
-    uint64_t chain;    /* of the next record */
-    uint64_t acked;    /* all records up to it are durable */
-    uint64_t written_index; /* the next index, by what is in records */
-    uint64_t next_index;    /* the next index, by what was asked for */
-    bool restart; /* the next record with entries voids what the log holds */
-    bool blocked; /* the next record, or an install, waits for a segment */
+    size_t current;                     /* where the next record goes, if it fits */
+    uint64_t offset;                    /* in it */
+    uint64_t sequence;                  /* of the next record */
+    uint64_t chain;                     /* of the next record */
+    uint64_t acked;                     /* all records up to it are durable */
+    uint64_t written_index;             /* the next index, by what is in records */
+    uint64_t next_index;                /* the next index, by what was asked for */
+    bool restart;                       /* the next record with entries voids what the log holds */
+    bool blocked;                       /* the next record, or an install, waits for a segment */
     enum storage_record_kind last_kind; /* of the last record; CLOSED when there is none */
     struct storage_log_write writes[LIMIT_LOG_WRITES];
     size_t next_write;
@@ -370,7 +370,7 @@ struct storage {
     uint64_t loaded_first;
 
     /* snapshots */
-    struct storage_snapshot_file *snapshots; /* the newest first; NULL: none */
+    struct storage_snapshot_file *snapshots;              /* the newest first; NULL: none */
     _Atomic(struct storage_snapshot_writer *) writers[2]; /* taking, receiving; set and cleared on the pool, too */
     struct storage_snapshot_reader *readers;
     struct storage_publishing publishing;
@@ -398,6 +398,11 @@ enum error storage_identity_read(struct storage *storage, struct error_text *tex
 
 /* ---- log ---- storage_log.c */
 void storage_log_init(struct storage *storage);
+/* After everything was loaded: a ready segment, and a witness for the last record. */
+void storage_log_start(struct storage *storage);
+/* Notes which segment holds the living copy of what, and how much lies behind the snapshot, when `record` goes into the
+ * current segment. */
+void storage_log_account(struct storage *storage, const struct storage_record *record);
 /* Submits what can be submitted. */
 void storage_log_pump(struct storage *storage);
 void storage_log_cancel(struct storage *storage); /* everything queued */
@@ -414,10 +419,11 @@ void storage_spans_drop(struct storage_spans *spans, uint64_t last_index);      
 void storage_spans_close(struct storage_spans *spans);
 
 /* ---- start ---- storage_replay.c, storage_load.c */
-/* Reads the log from storage.begin to storage.highest; sets segments, current, offset, sequence, chain, entries. */
+/* Reads the log from storage.begin to storage.highest; sets segments, current, offset, sequence, chain and entries, and
+ * fits it to the newest snapshot. Changes nothing on the disk. */
 enum error storage_replay(struct storage *storage, struct error_text *text) MUST_CHECK;
-/* Forgets entries and figures of all segments. */
-void storage_replay_forget(struct storage *storage);
+/* CORRUPT when segment `number`, which is above the highest, holds a record. */
+enum error storage_replay_check_unused(struct storage *storage, uint64_t number, struct error_text *text) MUST_CHECK;
 enum error storage_load(struct storage *storage, struct error_text *text) MUST_CHECK;
 
 /* ---- snapshots ---- storage_snapshot.c, storage_publish.c */

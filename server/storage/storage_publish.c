@@ -37,8 +37,9 @@ static void publish_run(struct work *work)
         error = storage_io_sync_directory(disk, STORAGE_PATH_SNAPSHOT, failure);
     }
     if (error == ERROR_NONE) {
-        (void)storage_slot_write(&storage->newest, disk, &storage->owner, values, failure);
+        error = storage_slot_write(&storage->newest, disk, &storage->owner, values, failure);
     }
+    CHECK(error == failure->error); /* publish_done goes by the latter */
 }
 
 /* The file under its final name, in front of the older ones. */

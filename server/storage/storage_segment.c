@@ -30,7 +30,8 @@ enum error storage_segment_header_check(const uint8_t *base, size_t len, uint64_
 {
     char path[STORAGE_PATH_BYTES];
     storage_path_segment(path, number);
-    enum error error = len < LIMIT_BLOCK_BYTES ? ERROR_CORRUPT : storage_prefix_check(base, STORAGE_FILE_SEGMENT, owner);
+    enum error error =
+        len < LIMIT_BLOCK_BYTES ? ERROR_CORRUPT : storage_prefix_check(base, STORAGE_FILE_SEGMENT, owner);
     if (error != ERROR_NONE) {
         return storage_prefix_refuse(error, path, text);
     }
@@ -38,16 +39,18 @@ enum error storage_segment_header_check(const uint8_t *base, size_t len, uint64_
         return storage_prefix_refuse(ERROR_CORRUPT, path, text);
     }
     if (bytes_get_u64(base + SEGMENT_NUMBER) != number) {
-        return error_set(text, ERROR_CORRUPT, "%s: offset 0: is segment %" PRIu64 " under another name; " STORAGE_ADVICE,
-                         path, bytes_get_u64(base + SEGMENT_NUMBER));
+        return error_set(text, ERROR_CORRUPT,
+                         "%s: offset 0: is segment %" PRIu64 " under another name; " STORAGE_ADVICE, path,
+                         bytes_get_u64(base + SEGMENT_NUMBER));
     }
     if (bytes_get_u64(base + SEGMENT_SIZE) != bytes) {
         return error_set(text, ERROR_VERSION, "%s: is a segment of %" PRIu64 " bytes, this batond uses %" PRIu64, path,
                          bytes_get_u64(base + SEGMENT_SIZE), bytes);
     }
     if (len != bytes) {
-        return error_set(text, ERROR_CORRUPT, "%s: offset %zu: the file ends there instead of at %" PRIu64
-                         "; " STORAGE_ADVICE, path, len, bytes);
+        return error_set(text, ERROR_CORRUPT,
+                         "%s: offset %zu: the file ends there instead of at %" PRIu64 "; " STORAGE_ADVICE, path, len,
+                         bytes);
     }
     return ERROR_NONE;
 }
@@ -166,7 +169,8 @@ static void prepare_done(struct work *work)
     prepare->running = false;
     if (storage->dead) {
         storage->disk->close(prepare->file);
-    } else if (prepare->failure.error != ERROR_NONE && (!prepare->no_space || (storage->blocked && !storage->closing))) {
+    } else if (prepare->failure.error != ERROR_NONE &&
+               (!prepare->no_space || (storage->blocked && !storage->closing))) {
         storage_fail(storage, &prepare->failure);
     } else if (prepare->no_space) {
         if (!storage->closing) {
@@ -189,8 +193,8 @@ void storage_segment_prepare(struct storage *storage)
     if (prepare->running || storage->dead || storage->closing || storage->current + 1 < storage->n_segments) {
         return;
     }
-    *prepare = (struct storage_prepare){.running = true,
-                                        .number = storage->segments[storage->n_segments - 1].number + 1};
+    *prepare =
+        (struct storage_prepare){.running = true, .number = storage->segments[storage->n_segments - 1].number + 1};
     if (storage->n_spares > 0) { /* the oldest */
         prepare->spare = storage->spares[0];
         memmove(storage->spares, storage->spares + 1, --storage->n_spares * sizeof storage->spares[0]);

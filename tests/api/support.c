@@ -6,7 +6,7 @@
 
 void parsed_input(struct parsed *parsed, const struct api_input *input)
 {
-    arena_init(&parsed->arena, 2 * LIMIT_BODY_BYTES);
+    arena_init(&parsed->arena, 2 * (size_t)LIMIT_BODY_BYTES);
     api_answer_init(&parsed->answer);
     parsed->ok = api_parse(input, &parsed->arena, &parsed->request, &parsed->answer);
     assert_int_equal(parsed->ok, parsed->answer.status == 0);

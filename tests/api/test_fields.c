@@ -201,18 +201,16 @@ static void metadata_is_an_object_of_at_most_one_kib(void **state)
         assert_value_refused(ACQUIRE, "metadata", wrong[i]);
     }
     assert_value_taken(ACQUIRE, "metadata", "{}");
-    char json[2048]; /* {"a":"xxx…"} */
-    memset(json, 'x', sizeof json);
-    memcpy(json, "{\"a\":\"", 6);
-    memcpy(json + LIMIT_METADATA_BYTES - 2, "\"}", 3);
+    char filler[LIMIT_METADATA_BYTES];
+    memset(filler, 'x', sizeof filler);
+    char json[2048];
+    const int most = LIMIT_METADATA_BYTES - 8; /* the rest is {"a":""} */
+    (void)snprintf(json, sizeof json, "{\"a\":\"%.*s\"}", most, filler);
     assert_value_taken(ACQUIRE, "metadata", json);
-    memset(json + LIMIT_METADATA_BYTES - 2, 'x', 2);
-    memcpy(json + LIMIT_METADATA_BYTES - 1, "\"}", 3);
+    (void)snprintf(json, sizeof json, "{\"a\":\"%.*s\"}", most + 1, filler);
     assert_value_refused(ACQUIRE, "metadata", json);
     /* what counts is the compact form */
-    memset(json, ' ', sizeof json);
-    memcpy(json, "{", 1);
-    memcpy(json + sizeof json - 2, "}", 2);
+    (void)snprintf(json, sizeof json, "{%*s}", (int)sizeof json - 3, "");
     assert_value_taken(ACQUIRE, "metadata", json);
 }
 
@@ -225,8 +223,8 @@ static void metadata_is_kept_compact_sorted_and_exact(void **state)
     } cases[] = {
         {"{ }", "{}"},
         {"{\"z\" : 1, \"a\" : {\"y\":2,\"b\":[ ]}}", "{\"a\":{\"b\":[],\"y\":2},\"z\":1}"},
-        {"{\"f\":1.1,\"g\":0.1,\"h\":1e300,\"i\":123456789.123456789}",
-         "{\"f\":1.1,\"g\":0.1,\"h\":1e300,\"i\":123456789.12345679}"},
+        {"{\"f\":1.1,\"g\":0.1,\"h\":1e300,\"i\":-2.50}", "{\"f\":1.1,\"g\":0.1,\"h\":1e300,\"i\":-2.5}"},
+        {"{\"f\":123456789.123456789}", "{\"f\":123456789.12345679}"},
         {"{\"n\":9223372036854775807,\"m\":-5}", "{\"m\":-5,\"n\":9223372036854775807}"},
         {"{\"s\":\"\\u00e4\\/\\n\\u20ac\\ud83d\\ude00\"}", "{\"s\":\"\xc3\xa4/\\n\xe2\x82\xac\xf0\x9f\x98\x80\"}"},
     };
@@ -245,14 +243,12 @@ static void metadata_is_nested_to_a_bound(void **state)
 {
     (void)state;
     for (unsigned depth = LIMIT_JSON_DEPTH; depth <= LIMIT_JSON_DEPTH + 1; depth++) {
-        char json[512] = "{\"a\":";
-        for (unsigned i = 1; i < depth; i++) {
-            strcat(json, "[");
-        }
-        for (unsigned i = 1; i < depth; i++) {
-            strcat(json, "]");
-        }
-        strcat(json, "}");
+        char open[64] = "";
+        char close[64] = "";
+        memset(open, '[', depth - 1);
+        memset(close, ']', depth - 1);
+        char json[256];
+        (void)snprintf(json, sizeof json, "{\"a\":%s%s}", open, close);
         if (depth <= LIMIT_JSON_DEPTH) {
             assert_value_taken(ACQUIRE, "metadata", json);
         } else {

@@ -22,7 +22,7 @@ static void expect_instant(const char *text, int64_t seconds, uint32_t nanosecon
     }
 }
 
-static void expect_string(const char *text)
+static void expect_no_instant(const char *text)
 {
     struct instant instant;
     if (instant_parse(slice_of(text), &instant)) {
@@ -61,49 +61,49 @@ static void leap_seconds_are_the_instant_that_follows(void **state)
     expect_instant("1990-12-31T23:59:60Z", 662688000, 0);
     expect_instant("1990-12-31T15:59:60-08:00", 662688000, 0);
     expect_instant("2015-07-01T01:59:60.25+02:00", 1435708800, 250000000);
-    expect_string("1990-12-31T23:58:60Z");
-    expect_string("1990-12-30T23:59:60Z");
-    expect_string("1990-12-31T23:59:60+01:00");
-    expect_string("2016-03-31T23:59:60Z");
-    expect_string("1990-12-31T23:59:61Z");
+    expect_no_instant("1990-12-31T23:58:60Z");
+    expect_no_instant("1990-12-30T23:59:60Z");
+    expect_no_instant("1990-12-31T23:59:60+01:00");
+    expect_no_instant("2016-03-31T23:59:60Z");
+    expect_no_instant("1990-12-31T23:59:61Z");
 }
 
 static void impossible_dates_and_times_are_strings(void **state)
 {
     (void)state;
-    expect_string("2026-00-10T00:00:00Z");
-    expect_string("2026-13-10T00:00:00Z");
-    expect_string("2026-01-00T00:00:00Z");
-    expect_string("2026-01-32T00:00:00Z");
-    expect_string("2026-04-31T00:00:00Z");
-    expect_string("2026-02-29T00:00:00Z");
-    expect_string("1900-02-29T00:00:00Z");
-    expect_string("2026-01-01T24:00:00Z");
-    expect_string("2026-01-01T00:60:00Z");
-    expect_string("2026-01-01T00:00:00+24:00");
-    expect_string("2026-01-01T00:00:00+00:60");
+    expect_no_instant("2026-00-10T00:00:00Z");
+    expect_no_instant("2026-13-10T00:00:00Z");
+    expect_no_instant("2026-01-00T00:00:00Z");
+    expect_no_instant("2026-01-32T00:00:00Z");
+    expect_no_instant("2026-04-31T00:00:00Z");
+    expect_no_instant("2026-02-29T00:00:00Z");
+    expect_no_instant("1900-02-29T00:00:00Z");
+    expect_no_instant("2026-01-01T24:00:00Z");
+    expect_no_instant("2026-01-01T00:60:00Z");
+    expect_no_instant("2026-01-01T00:00:00+24:00");
+    expect_no_instant("2026-01-01T00:00:00+00:60");
 }
 
 static void other_forms_are_strings(void **state)
 {
     (void)state;
-    expect_string("");
-    expect_string("2026-01-01");
-    expect_string("20260101T000000Z");
-    expect_string("2026-01-01 00:00:00Z");
-    expect_string("2026-01-01T00:00Z");
-    expect_string("2026-01-01T00:00:00");
-    expect_string("2026-01-01T00:00:00.Z");
-    expect_string("2026-01-01T00:00:00,5Z");
-    expect_string("2026-01-01T00:00:00.1234567890Z");
-    expect_string("2026-01-01T00:00:00+0000");
-    expect_string("2026-01-01T00:00:00+00");
-    expect_string("2026-01-01T00:00:00ZZ");
-    expect_string("+2026-01-01T00:00:00Z");
-    expect_string("12026-01-01T00:00:00Z");
-    expect_string("2026-1-01T00:00:00Z");
-    expect_string("2026-01-01T-1:00:00Z");
-    expect_string(" 2026-01-01T00:00:00Z");
+    expect_no_instant("");
+    expect_no_instant("2026-01-01");
+    expect_no_instant("20260101T000000Z");
+    expect_no_instant("2026-01-01 00:00:00Z");
+    expect_no_instant("2026-01-01T00:00Z");
+    expect_no_instant("2026-01-01T00:00:00");
+    expect_no_instant("2026-01-01T00:00:00.Z");
+    expect_no_instant("2026-01-01T00:00:00,5Z");
+    expect_no_instant("2026-01-01T00:00:00.1234567890Z");
+    expect_no_instant("2026-01-01T00:00:00+0000");
+    expect_no_instant("2026-01-01T00:00:00+00");
+    expect_no_instant("2026-01-01T00:00:00ZZ");
+    expect_no_instant("+2026-01-01T00:00:00Z");
+    expect_no_instant("12026-01-01T00:00:00Z");
+    expect_no_instant("2026-1-01T00:00:00Z");
+    expect_no_instant("2026-01-01T-1:00:00Z");
+    expect_no_instant(" 2026-01-01T00:00:00Z");
     struct instant instant;
     assert_false(instant_parse((struct slice){0}, &instant));
 }

@@ -31,6 +31,7 @@ def test_broken_json():
         b"", b"{", b"[]", b"null", b"1", b'"x"', b'{"holder": "h", "ttl_ms": 60000', b'{"holder": "h",, "ttl_ms": 1}',
         b"{'holder': 'h'}", b'{"holder": "h", "ttl_ms": 60000} x', b'{"holder": "h", "ttl_ms": 60000}{}',
         b'\xef\xbb\xbf{"holder": "h", "ttl_ms": 60000}', b'{"holder": "\xff", "ttl_ms": 60000}',
+        b'{"holder": "a\\u0000b", "ttl_ms": 60000}',
         b'{"holder": "h", "ttl_ms": 60000, "metadata": ' + b'{"a":' * 40 + b"1" + b"}" * 41,
         b'{"holder": "h", "ttl_ms": 060000}', b'{"holder": "h", "ttl_ms": NaN}', b"\x00", b"\xff\xfe{}",
     ):  # fmt: skip
@@ -85,7 +86,7 @@ def test_names_out_of_the_alphabet():
         for node in leader_and_follower():
             answer = node.request("POST", f"/locks/{name}", GOOD)
             check((answer.status, answer.code) in ((400, "invalid_name"), (400, "invalid_field")), f"{name}: {answer!r}")
-    for holder in ("", "a b", "a\tb", "ä", "x" * 257, "a\u0000b", "\u007f"):
+    for holder in ("", "a b", "a\tb", "ä", "x" * 257, "\u007f"):
         refused_body({**GOOD, "holder": holder}, 400, "invalid_field", "holder")
     for occurrence in ("", "a b", "x" * 129, "ü"):
         refused_body({**GOOD, "occurrence": occurrence}, 400, "invalid_field", "occurrence")

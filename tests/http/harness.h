@@ -40,7 +40,7 @@ void harness_answer_parked(struct harness *harness, size_t i, const char *text);
 /* Runs the loop until `condition` holds; fails the test after a long while. */
 #define WAIT_FOR(harness_, condition_)                                                                                 \
     do {                                                                                                               \
-        uint64_t until_ = uv_hrtime() + 30u * 1000000000u;                                                             \
+        uint64_t until_ = uv_hrtime() + 30ull * 1000000000ull;                                                         \
         while (!(condition_)) {                                                                                        \
             if (uv_hrtime() > until_) {                                                                                \
                 fail_msg("waited in vain for %s", #condition_);                                                        \
@@ -51,8 +51,8 @@ void harness_answer_parked(struct harness *harness, size_t i, const char *text);
 
 struct client {
     struct harness *harness;
-    int fd;
     struct buffer received;
+    int fd;
     bool ended; /* the server closed or reset */
 };
 

@@ -224,8 +224,8 @@ static void resolve(const char *line, const char *expected)
             fail_msg("%s: %s", line, error.text);
         }
     } else {
-        address_print(endpoints.http.host, endpoints.http.port, &http);
-        address_print(endpoints.raft.host, endpoints.raft.port, &raft);
+        spec_address_print(endpoints.http.host, endpoints.http.port, &http);
+        spec_address_print(endpoints.raft.host, endpoints.raft.port, &raft);
         (void)snprintf(text, sizeof text, "%s %s %s", http.text, raft.text, endpoints.advertise_http.text);
         if (expected == NULL) {
             fail_msg("%s: %s", line, text);

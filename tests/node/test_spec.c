@@ -134,15 +134,15 @@ static void addresses_are_read_and_printed(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct address address;
         struct address_text text;
-        assert_int_equal(address_parse(rows[i][0], &address, NULL), ERROR_NONE);
+        assert_int_equal(spec_address_parse(rows[i][0], &address, NULL), ERROR_NONE);
         assert_string_equal(address.host, rows[i][1]);
-        address_print(address.host, address.port, &text);
+        spec_address_print(address.host, address.port, &text);
         assert_string_equal(text.text, rows[i][2]);
     }
     static const char *const wrong[] = {"", "7420", "h", "h:", "h:0", "h:65536", "::1:7420", "[::1]", "[h]:1", "h:1:2"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         struct address address;
-        assert_int_equal(address_parse(wrong[i], &address, NULL), ERROR_INVALID);
+        assert_int_equal(spec_address_parse(wrong[i], &address, NULL), ERROR_INVALID);
     }
 }
 

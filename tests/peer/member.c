@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "peer/peer_framing.h"
+
 static void member_obey(struct member *member, struct peer *peer, int what)
 {
     if (what == DO_REMOVE_PEER) {
@@ -196,6 +198,34 @@ void members_close(struct member *members, unsigned n)
 struct frame vote_frame(uint64_t term)
 {
     return (struct frame){.kind = FRAME_REQUEST_VOTE, .request_vote = {.term = term, .candidate_id = 1}};
+}
+
+struct frame hello_frame(unsigned from, uint64_t connection_number)
+{
+    static const char *const names[] = {"n0", "n1", "n2", "n3"};
+    struct frame frame = {.kind = FRAME_HELLO,
+                          .hello = {.protocol_oldest = PROTOCOL_VERSION_OLDEST,
+                                    .protocol_newest = PROTOCOL_VERSION_NEWEST,
+                                    .rules_oldest = 1,
+                                    .rules_newest = 1,
+                                    .connection_number = connection_number,
+                                    .name = slice_of(names[from]),
+                                    .to = slice_of("n1")}};
+    cluster_id_of_test(frame.hello.cluster_id);
+    incarnation_of(from, frame.hello.incarnation);
+    memset(frame.hello.run_id, 0x10 * (int)from, 16);
+    return frame;
+}
+
+void raw_send_frame(struct raw *raw, const struct frame *frame)
+{
+    struct framing_seal seal = {0};
+    struct buffer bytes;
+    buffer_init(&bytes);
+    framing_append(frame, false, &bytes);
+    framing_seal_next(bytes.base, &seal);
+    raw_send(raw, bytes.base, bytes.len);
+    buffer_close(&bytes);
 }
 
 bool member_send_vote(struct member *member, unsigned to, uint64_t term)

@@ -51,6 +51,10 @@ void cluster_id_of_test(uint8_t cluster_id[16]);
 /* A vote request with this term; sent as every kind that carries only a term is. */
 struct frame vote_frame(uint64_t term);
 bool member_send_vote(struct member *member, unsigned to, uint64_t term);
+/* What an honest member `from` says first to n1, before a test spoils it. */
+struct frame hello_frame(unsigned from, uint64_t connection_number);
+/* A frame with its checksum, as a stranger would write it. */
+void raw_send_frame(struct raw *raw, const struct frame *frame);
 /* Compares and forgets. */
 void expect_events(struct member *member, const char *events);
 void expect_note(struct member *member, const char *part); /* "" : none */

@@ -47,7 +47,7 @@ static void test_hello_tells_the_http_address(void **state)
     expect_note(&members[0], "n2 is no member of this cluster");
     member_add(&members[0], 2);
     world_advance(&world, 200);
-    expect_events(&members[0], "n2 inbound up, http h2:80\nn2 outbound up, http h2:80\n");
+    expect_events(&members[0], "n2 outbound up, http h2:80\nn2 inbound up, http h2:80\n");
     expect_events(&members[1], "n1 inbound up, http h1:80\nn1 outbound up, http h1:80\n");
     members_close(members, 2);
 }

@@ -430,6 +430,25 @@ void world_pause_port(struct world *world, uint16_t port, bool paused)
     }
 }
 
+void world_pause_diallers(struct world *world, uint16_t port)
+{
+    for (struct connection *at = world->connections; at != NULL; at = at->next) {
+        if (at->port == port && at->dialled) {
+            at->paused = true;
+        }
+    }
+}
+
+struct connection *world_first_dialled(struct world *world, uint16_t port)
+{
+    for (struct connection *at = world->connections; at != NULL; at = at->next) {
+        if (at->dialled && at->port == port) {
+            return at;
+        }
+    }
+    check_failed("such a connection", __FILE__, __LINE__);
+}
+
 void world_open(struct world *world)
 {
     *world = (struct world){.now_ns = 1000000000u, .seed = 7, .window_bytes = 256u * 1024u};

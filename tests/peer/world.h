@@ -38,8 +38,13 @@ uint64_t world_now_ms(const struct world *world);
 
 /* Ends every connection that was dialled to `port`, for both sides, after what was sent on it. */
 void world_cut_port(struct world *world, uint16_t port, enum connection_end end);
-/* Nothing is delivered any more from connections that were dialled to `port`. */
+/* Nothing is delivered any more, either way, on connections that were dialled to `port`. */
 void world_pause_port(struct world *world, uint16_t port, bool paused);
+/* Those who dialled `port` read nothing any more. */
+void world_pause_diallers(struct world *world, uint16_t port);
+
+/* The dialler's end of the oldest connection that was dialled to `port`. */
+struct connection *world_first_dialled(struct world *world, uint16_t port);
 
 /* The other end of a conversation: bytes as they are. What arrives is collected. */
 struct raw {

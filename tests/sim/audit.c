@@ -21,11 +21,12 @@ struct grant { /* one token that was given out; grants[] is in order of tokens *
     uint64_t key;
     uint64_t ended_index; /* 0: lives */
     uint64_t deadline_ms; /* state time */
-    uint64_t changed_ns;  /* real time before which its deadline can't have been set */
+    uint64_t set_ttl_ms;  /* how far ahead the deadline was set */
+    uint64_t set_ns;      /* real time before which it can't have been set */
 };
 
 struct ask { /* what clients asked about a token, which they may know before the account shows it */
-    uint64_t token;
+    bool asked;
     bool release[RUN_REVOKED + 1];
     uint64_t renew_ttl_ms[RENEWALS];
     unsigned n_renewals;
@@ -58,9 +59,8 @@ struct audit {
     struct grant *grants;
     size_t n_grants;
     size_t grants_capacity;
-    struct ask *asks; /* hash by token would be quicker; there are few */
+    struct ask *asks; /* by token: they are dense, as nothing is restored here */
     size_t n_asks;
-    size_t asks_capacity;
     struct key *keys; /* keys[key − 1] */
     size_t n_keys;
     size_t keys_capacity;
@@ -188,23 +188,16 @@ static struct grant *find_grant(struct audit *audit, uint64_t token)
 
 static struct ask *find_ask(struct audit *audit, uint64_t token)
 {
-    for (size_t i = audit->n_asks; i > 0; i--) {
-        if (audit->asks[i - 1].token == token) {
-            return &audit->asks[i - 1];
-        }
-    }
-    return NULL;
+    return token < audit->n_asks && audit->asks[token].asked ? &audit->asks[token] : NULL;
 }
 
 static struct ask *make_ask(struct audit *audit, uint64_t token)
 {
-    struct ask *ask = find_ask(audit, token);
-    if (ask == NULL) {
-        audit->asks = grow(audit->asks, audit->n_asks, &audit->asks_capacity, sizeof *audit->asks);
-        ask = &audit->asks[audit->n_asks++];
-        ask->token = token;
+    if (token >= audit->n_asks) {
+        audit->asks = grow(audit->asks, token, &audit->n_asks, sizeof *audit->asks);
     }
-    return ask;
+    audit->asks[token].asked = true;
+    return &audit->asks[token];
 }
 
 static struct key *find_key(struct audit *audit, uint64_t key)
@@ -272,8 +265,7 @@ static bool too_early(const struct audit *audit, uint64_t since_ns, uint64_t ttl
 static void check_ended(struct audit *audit, struct grant *grant, uint64_t index, uint64_t now_ms)
 {
     if (now_ms >= grant->deadline_ms) {
-        uint64_t ttl_ms = find_key(audit, grant->key)->acquire.ttl_ms;
-        if (too_early(audit, grant->changed_ns, ttl_ms < 30000 ? ttl_ms : 30000)) {
+        if (too_early(audit, grant->set_ns, grant->set_ttl_ms)) {
             sim_fail(audit->world, "token %" PRIu64 " expired early in real time", grant->token);
         }
         audit->counts->expiries += !release_asked(audit, grant->token);
@@ -313,7 +305,8 @@ static void check_kept(struct audit *audit, struct grant *grant, const struct gr
         sim_fail(audit->world, "token %" PRIu64 " was renewed after its deadline", grant->token);
     }
     grant->deadline_ms = deadline_ms;
-    grant->changed_ns = find_ask(audit, grant->token)->first_renew_ns;
+    grant->set_ttl_ms = view->remaining_ms;
+    grant->set_ns = find_ask(audit, grant->token)->first_renew_ns;
 }
 
 /* Everybody who was told that they hold the schedule, and hasn't given it back, must have stopped believing it. */
@@ -347,6 +340,17 @@ static void check_occurrence(struct audit *audit, const struct grant *granted, i
     }
 }
 
+/* A key is known as long as its run is kept; after that it is new again. */
+static bool key_forgotten(struct audit *audit, const struct key *key)
+{
+    unsigned newer = 0;
+    for (size_t i = audit->n_grants; i > 0 && audit->grants[i - 1].token > key->token; i--) {
+        const struct grant *grant = &audit->grants[i - 1];
+        newer += !grant->shown || grant->schedule == key->acquire.schedule;
+    }
+    return newer >= LIMIT_RUNS_PER_SCHEDULE - 1;
+}
+
 static void check_granted(struct audit *audit, const struct grant_view *view, unsigned schedule, uint64_t now_ms)
 {
     struct grant *grant = find_grant(audit, view->token);
@@ -361,7 +365,7 @@ static void check_granted(struct audit *audit, const struct grant_view *view, un
         !names_occurrence(view->occurrence, key->acquire.occurrence)) {
         sim_fail(audit->world, "token %" PRIu64 " isn't what key %" PRIu64 " asked for", view->token, key->acquire.key);
     }
-    if (key->token != NO_TOKEN && key->token != view->token) {
+    if (key->token != NO_TOKEN && key->token != view->token && !key_forgotten(audit, key)) {
         sim_fail(audit->world, "key %" PRIu64 " was granted twice: %" PRIu64 " and %" PRIu64, key->acquire.key,
                  key->token, view->token);
     }
@@ -370,8 +374,11 @@ static void check_granted(struct audit *audit, const struct grant_view *view, un
     grant->schedule = schedule;
     grant->key = key->acquire.key;
     grant->deadline_ms = now_ms + view->remaining_ms;
-    grant->changed_ns = key->first_ns;
-    if (view->remaining_ms != key->acquire.ttl_ms && !renewal_fits(audit, grant, view->remaining_ms)) {
+    grant->set_ttl_ms = view->remaining_ms;
+    grant->set_ns = key->first_ns;
+    bool asked_for = view->remaining_ms == key->acquire.ttl_ms ||
+                     (key_forgotten(audit, key) && view->remaining_ms == key->acquire.ttl_ms + 1);
+    if (!asked_for && !renewal_fits(audit, grant, view->remaining_ms)) {
         sim_fail(audit->world, "token %" PRIu64 " has %" PRIu64 " ms instead of %" PRIu64, view->token,
                  view->remaining_ms, key->acquire.ttl_ms);
     }
@@ -517,7 +524,7 @@ static void acquired_grant(struct audit *audit, struct key *key, const struct au
         sim_fail(audit->world, "token %" PRIu64 " was acknowledged and never applied", token);
         return;
     }
-    if (key->token != NO_TOKEN && key->token != token) {
+    if (key->token != NO_TOKEN && key->token != token && !key_forgotten(audit, key)) {
         sim_fail(audit->world, "key %" PRIu64 " got token %" PRIu64 " after %" PRIu64, key->acquire.key, token,
                  key->token);
     }
@@ -530,7 +537,7 @@ static void acquired_grant(struct audit *audit, struct key *key, const struct au
         outcome->grant.remaining_ms > outcome->grant.ttl_ms || outcome->grant.remaining_ms == 0) {
         sim_fail(audit->world, "the answer with token %" PRIu64 " doesn't fit its request", token);
     }
-    if (grant->ended_index != 0 && grant->ended_index < times->index) {
+    if (grant->ended_index != 0 && grant->ended_index <= times->index) {
         sim_fail(audit->world, "token %" PRIu64 " was answered as held after it had ended", token);
     }
     key->token = token;
@@ -554,7 +561,7 @@ static bool was_held(struct audit *audit, const struct key *key, const struct au
     }
     const struct grant *grant = find_grant(audit, outcome->holders[0].token);
     return grant != NULL && (!grant->shown || grant->schedule == key->acquire.schedule) &&
-           (grant->ended_index == 0 || grant->ended_index >= times->index);
+           (grant->ended_index == 0 || grant->ended_index > times->index);
 }
 
 static bool was_attempted(struct audit *audit, const struct key *key)
@@ -623,10 +630,11 @@ void audit_acquired(struct audit *audit, uint64_t key_number, const struct audit
     struct key *key = find_key(audit, key_number);
     if (outcome->code != OUTCOME_DONE) {
         acquire_refused(audit, key, times, altered, outcome);
+        key->possible--;
         return;
     }
     audit->counts->repeats += outcome->repeated;
-    if (altered || ttl_is_short(key) || key->acquire.ttl_ms > LIMIT_TTL_MS) {
+    if ((altered && !key_forgotten(audit, key)) || ttl_is_short(key) || key->acquire.ttl_ms > LIMIT_TTL_MS) {
         sim_fail(audit->world, "key %" PRIu64 " was granted against the rules", key_number);
     }
     acquired_grant(audit, key, times, outcome);
@@ -643,7 +651,7 @@ void audit_renewed(struct audit *audit, uint64_t token, const struct audit_times
     const struct grant *grant = find_grant(audit, token);
     switch (outcome->code) {
     case OUTCOME_DONE:
-        if (outcome->grant.token != token || (grant->ended_index != 0 && grant->ended_index < times->index)) {
+        if (outcome->grant.token != token || (grant->ended_index != 0 && grant->ended_index <= times->index)) {
             sim_fail(audit->world, "token %" PRIu64 " was renewed after it had ended", token);
         }
         audit->counts->renewals++;

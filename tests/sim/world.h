@@ -134,6 +134,7 @@ struct sim_node {
     bool powered;        /* the host answers dials (with a refusal, unless somebody listens) */
     bool doomed;         /* the process is to be killed after this event; what it does from here on has no effect */
     enum sim_death doom; /* how */
+    bool dying;          /* it is being killed */
     uint64_t busy_until; /* it is paused, or its loop waits for the disk */
     struct sim_disk *disk;
 

@@ -1,0 +1,110 @@
+/* status: looking in. Nothing here changes anything. */
+#include <stdio.h>
+
+#include "replica/inside.h"
+
+const char *replica_role_name(enum replica_role role)
+{
+    switch (role) {
+    case REPLICA_STARTING:
+        return "starting";
+    case REPLICA_FOUNDING:
+        return "founding";
+    case REPLICA_FOLLOWER:
+        return "follower";
+    case REPLICA_CANDIDATE:
+        return "candidate";
+    case REPLICA_LEADER:
+        return "leader";
+    }
+    return "unknown";
+}
+
+static enum replica_role role_of(const struct replica *replica)
+{
+    switch (replica->stage) {
+    case STAGE_FOUNDING:
+        return REPLICA_FOUNDING;
+    case STAGE_LOADING:
+    case STAGE_ENDING:
+        return REPLICA_STARTING;
+    case STAGE_RUNNING:
+        break;
+    }
+    switch (replica->raft.state) {
+    case RAFT_LEADER:
+        return REPLICA_LEADER;
+    case RAFT_CANDIDATE:
+        return REPLICA_CANDIDATE;
+    default:
+        return REPLICA_FOLLOWER;
+    }
+}
+
+static const char *member_role(const struct replica *replica, const struct member *member)
+{
+    const struct raft_server *server = member->id == 0 ? NULL : guards_server(&replica->raft, member->id);
+    if (server == NULL) {
+        return "voter"; /* of SPEC, before libraft knows it */
+    }
+    return server->role == RAFT_VOTER ? "voter" : server->role == RAFT_STANDBY ? "standby" : "spare";
+}
+
+static void fill_members(struct replica *replica, struct replica_status *status)
+{
+    for (size_t i = 0; i < replica->members.n; i++) {
+        struct member *member = replica->members.list[i];
+        raft_index match = 0;
+        if (replica->stage == STAGE_RUNNING && raft_match_index(&replica->raft, member->id, &match) != 0) {
+            match = 0;
+        }
+        replica->statuses[i] = (struct replica_member_status){
+            .name = member->address.name,
+            .http_address = member_http(replica, member),
+            .raft_address = member->address.raft,
+            .role = member_role(replica, member),
+            .reachable = member_reachable(member),
+            .match_index = match,
+        };
+    }
+    status->members = replica->statuses;
+    status->n_members = replica->members.n;
+}
+
+static const char *waiting(struct replica *replica)
+{
+    if (replica->stage == STAGE_FOUNDING && replica->founding != NULL) {
+        (void)snprintf(replica->waiting, sizeof replica->waiting, "%s", founding_waiting(replica->founding));
+        return replica->waiting;
+    }
+    if (replica->stage == STAGE_LOADING) {
+        return "for the snapshot to be loaded";
+    }
+    return replica->stage == STAGE_RUNNING && replica->seen_leader == 0 ? "for a leader" : NULL;
+}
+
+void replica_status(struct replica *replica, struct replica_status *status)
+{
+    struct storage_figures figures;
+    struct storage_snapshot_info newest;
+    *status = (struct replica_status){.role = role_of(replica), .reserve_ok = true};
+    if (replica->dead) {
+        return; /* the storage may be gone */
+    }
+    storage_figures(replica->options.storage, &figures);
+    storage_snapshot_newest(replica->options.storage, &newest);
+    struct member *leader = member_by_id(replica, replica->seen_leader);
+    status->leader = leader == NULL ? NULL : leader->address.name;
+    status->leader_http = leader == NULL ? NULL : member_http(replica, leader);
+    status->term = replica->raft.current_term;
+    status->commit_index = replica->raft.commit_index;
+    status->applied_index = replica->raft.last_applied;
+    status->ready = replica->stage == STAGE_RUNNING && replica->seen_ready;
+    status->waiting = waiting(replica);
+    status->snapshot_busy = replica->snapshots.busy_reported;
+    status->reserve_ok = figures.reserve_ok;
+    status->leader_changes = replica->leader_changes;
+    status->last_snapshot_index = newest.index;
+    status->operations_queued = replica->operations.undecided;
+    fill_members(replica, status);
+}

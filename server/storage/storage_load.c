@@ -1,0 +1,276 @@
+/* Start: everything is read and verified first, and only when all of it is good is anything changed.
+ *
+ * The changes: what was read is synced (the process that wrote it may have died before its sync), a bad copy in a two-slot
+ * file is repaired, the slot of the newest snapshot catches up with a rename that a crash cut short, and leftovers go:
+ * temporary files, older snapshots, a segment above the highest. Segments below the log become spares. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "storage/storage_private.h"
+
+struct load {
+    struct storage *storage;
+    struct error_text *text;
+    struct storage_names log;
+    struct storage_names snapshots;
+    struct storage_names leftovers; /* paths */
+};
+
+static enum error load_names(struct load *l, struct storage_names *names, const char *path)
+{
+    struct storage_failure failure;
+    enum error error = storage_names_read(names, l->storage->disk, path, &failure);
+    if (error == ERROR_NOT_FOUND) {
+        return error_set(l->text, ERROR_CORRUPT, "%s: is missing; " STORAGE_ADVICE, path);
+    }
+    return error == ERROR_NONE ? error : storage_failure_tell(&failure, l->text);
+}
+
+static enum error load_slots(struct load *l)
+{
+    struct storage *storage = l->storage;
+    struct storage_slot *slots[] = {&storage->vote, &storage->highest, &storage->newest};
+    enum error error = ERROR_NONE;
+    for (size_t i = 0; i < 3 && error == ERROR_NONE; i++) {
+        error = storage_slot_read(slots[i], storage->disk, &storage->owner, l->text);
+    }
+    return error;
+}
+
+/* ---- snapshot ---- */
+
+static void leftover_snapshots(struct load *l, uint64_t newest)
+{
+    char path[STORAGE_PATH_BYTES];
+    uint64_t index;
+    for (size_t i = 0; i < l->snapshots.n_names; i++) {
+        if (storage_name_number(l->snapshots.names[i], ".snapshot", &index) && index < newest) {
+            storage_path_snapshot(path, index);
+            storage_names_add(&l->leftovers, path);
+        }
+    }
+}
+
+static enum error load_snapshot(struct load *l)
+{
+    struct storage *storage = l->storage;
+    uint64_t recorded = storage->newest.values[0];
+    uint64_t newest = 0;
+    uint64_t index;
+    char path[STORAGE_PATH_BYTES];
+    enum error error = load_names(l, &l->snapshots, STORAGE_PATH_SNAPSHOT);
+    for (size_t i = 0; i < l->snapshots.n_names; i++) {
+        if (storage_name_number(l->snapshots.names[i], ".snapshot", &index) && index > newest) {
+            newest = index;
+        }
+    }
+    if (error != ERROR_NONE) {
+        return error;
+    }
+    if (newest < recorded) {
+        storage_path_snapshot(path, recorded);
+        return error_set(l->text, ERROR_CORRUPT, "%s: is missing; " STORAGE_ADVICE, path);
+    }
+    leftover_snapshots(l, newest);
+    if (newest == 0) {
+        storage->begin =
+            (struct storage_begin){.segment = 1, .sequence = 1, .chain = storage_chain_begin(&storage->owner, 1, 1)};
+        return ERROR_NONE;
+    }
+    return storage_snapshot_verify(storage, newest, &storage->snapshots, &storage->begin, l->text);
+}
+
+/* ---- segments ---- */
+
+static bool log_has(const struct load *l, uint64_t number)
+{
+    char path[STORAGE_PATH_BYTES];
+    storage_path_segment(path, number);
+    return storage_names_contain(&l->log, path + sizeof STORAGE_PATH_LOG);
+}
+
+static int compare_numbers(const void *a, const void *b)
+{
+    uint64_t left = *(const uint64_t *)a;
+    uint64_t right = *(const uint64_t *)b;
+    return (left > right) - (left < right);
+}
+
+/* A file of the right size can be used again. */
+static enum error spare_fits(struct load *l, uint64_t number, bool *fits)
+{
+    struct storage_failure failure;
+    struct disk_file *file = NULL;
+    char path[STORAGE_PATH_BYTES];
+    uint64_t size = 0;
+    storage_path_segment(path, number);
+    enum error error = storage_io_open(l->storage->disk, path, DISK_READ, &file, &failure);
+    if (error == ERROR_NONE) {
+        error = storage_io_size(l->storage->disk, file, path, &size, &failure);
+        l->storage->disk->close(file);
+    }
+    *fits = size == l->storage->options.segment_bytes;
+    return error == ERROR_NONE ? error : storage_failure_tell(&failure, l->text);
+}
+
+/* Segments outside of the log: below it spares, above it what a crash left before the slot was raised. */
+static enum error load_outside(struct load *l)
+{
+    struct storage *storage = l->storage;
+    uint64_t *numbers = calloc(l->log.n_names + 1, sizeof *numbers);
+    size_t n = 0;
+    enum error error = ERROR_NONE;
+    CHECK(numbers != NULL);
+    for (size_t i = 0; i < l->log.n_names; i++) {
+        n += storage_name_number(l->log.names[i], ".segment", &numbers[n]);
+    }
+    qsort(numbers, n, sizeof *numbers, compare_numbers);
+    storage->n_spares = 0;
+    for (size_t i = 0; i < n && error == ERROR_NONE; i++) {
+        char path[STORAGE_PATH_BYTES];
+        bool fits = false;
+        if (numbers[i] > storage->highest.values[0]) {
+            error = storage_replay_check_unused(storage, numbers[i], l->text);
+        } else if (numbers[i] >= storage->begin.segment) {
+            continue;
+        } else if (storage->n_spares < LIMIT_SPARE_SEGMENTS) {
+            error = spare_fits(l, numbers[i], &fits);
+        }
+        if (fits) {
+            storage->spares[storage->n_spares++] = numbers[i];
+            continue;
+        }
+        storage_path_segment(path, numbers[i]);
+        storage_names_add(&l->leftovers, path);
+    }
+    free(numbers);
+    return error;
+}
+
+static enum error load_log(struct load *l)
+{
+    struct storage *storage = l->storage;
+    uint64_t highest = storage->highest.values[0];
+    char path[STORAGE_PATH_BYTES];
+    enum error error = load_names(l, &l->log, STORAGE_PATH_LOG);
+    if (error != ERROR_NONE) {
+        return error;
+    }
+    if (highest < storage->begin.segment) {
+        return error_set(l->text, ERROR_CORRUPT,
+                         "%s: offset 0: says segment %" PRIu64 ", the log begins in %" PRIu64 "; " STORAGE_ADVICE,
+                         STORAGE_PATH_HIGHEST, highest, storage->begin.segment);
+    }
+    for (uint64_t number = storage->begin.segment; number <= highest; number++) {
+        if (!log_has(l, number)) {
+            storage_path_segment(path, number);
+            return error_set(l->text, ERROR_CORRUPT, "%s: is missing; " STORAGE_ADVICE, path);
+        }
+    }
+    error = load_outside(l);
+    return error == ERROR_NONE ? storage_replay(storage, l->text) : error;
+}
+
+/* ---- changes ---- */
+
+static void leftover_temporaries(struct load *l, const struct storage_names *names, const char *directory)
+{
+    for (size_t i = 0; i < names->n_names; i++) {
+        size_t len = strlen(names->names[i]);
+        if (len > 4 && strcmp(names->names[i] + len - 4, ".tmp") == 0) {
+            struct buffer path;
+            buffer_init(&path);
+            buffer_printf(&path, "%s/%s", directory, names->names[i]);
+            buffer_append(&path, "", 1);
+            storage_names_add(&l->leftovers, (const char *)path.base);
+            buffer_close(&path);
+        }
+    }
+}
+
+/* What was read counts as durable from now on, so it has to be. At most two records were in flight: they stand in the
+ * last two segments that have records. */
+static enum error change_sync(struct load *l, struct storage_failure *failure)
+{
+    struct storage *storage = l->storage;
+    const char *directories[] = {STORAGE_PATH_LOG, STORAGE_PATH_SNAPSHOT, "."};
+    enum error error = ERROR_NONE;
+    for (size_t i = storage->current > 0 ? storage->current - 1 : 0; i <= storage->current && error == ERROR_NONE;
+         i++) {
+        char path[STORAGE_PATH_BYTES];
+        storage_path_segment(path, storage->segments[i].number);
+        error = storage_io_sync_path(storage->disk, path, failure);
+    }
+    for (size_t i = 0; i < 3 && error == ERROR_NONE; i++) {
+        error = storage_io_sync_directory(storage->disk, directories[i], failure);
+    }
+    return error;
+}
+
+static enum error change_slots(struct load *l, struct storage_failure *failure)
+{
+    struct storage *storage = l->storage;
+    struct storage_slot *slots[] = {&storage->vote, &storage->highest, &storage->newest};
+    enum error error = ERROR_NONE;
+    for (size_t i = 0; i < 3 && error == ERROR_NONE; i++) {
+        if (slots[i]->repair != 0) {
+            storage_note(storage, "%s: one copy was damaged or older, it is repaired from the other", slots[i]->path);
+        }
+        error = storage_slot_repair(slots[i], storage->disk, &storage->owner, failure);
+    }
+    if (error == ERROR_NONE && storage->snapshots != NULL &&
+        storage->snapshots->info.index > storage->newest.values[0]) {
+        const uint64_t values[2] = {storage->snapshots->info.index, 0};
+        error = storage_slot_write(&storage->newest, storage->disk, &storage->owner, values, failure);
+    }
+    return error;
+}
+
+static enum error change_files(struct load *l, struct storage_failure *failure)
+{
+    struct storage *storage = l->storage;
+    enum error error = storage_io_unlink(storage->disk, STORAGE_PATH_IDENTITY_TMP, true, failure);
+    for (size_t i = 0; i < l->leftovers.n_names && error == ERROR_NONE; i++) {
+        error = storage_io_unlink(storage->disk, l->leftovers.names[i], false, failure);
+    }
+    for (size_t i = storage->current; i < storage->n_segments && error == ERROR_NONE; i++) {
+        char path[STORAGE_PATH_BYTES];
+        storage_path_segment(path, storage->segments[i].number);
+        error = storage_io_open(storage->disk, path, DISK_LOG, &storage->segments[i].file, failure);
+    }
+    return error;
+}
+
+static enum error load_change(struct load *l)
+{
+    struct storage_failure failure;
+    leftover_temporaries(l, &l->log, STORAGE_PATH_LOG);
+    leftover_temporaries(l, &l->snapshots, STORAGE_PATH_SNAPSHOT);
+    enum error error = change_sync(l, &failure);
+    if (error == ERROR_NONE) {
+        error = change_slots(l, &failure);
+    }
+    if (error == ERROR_NONE) {
+        error = change_files(l, &failure);
+    }
+    return error == ERROR_NONE ? error : storage_failure_tell(&failure, l->text);
+}
+
+enum error storage_load(struct storage *storage, struct error_text *text)
+{
+    struct load l = {.storage = storage, .text = text};
+    enum error error = load_slots(&l);
+    if (error == ERROR_NONE) {
+        error = load_snapshot(&l);
+    }
+    if (error == ERROR_NONE) {
+        error = load_log(&l);
+    }
+    if (error == ERROR_NONE) {
+        error = load_change(&l);
+    }
+    storage_names_close(&l.log);
+    storage_names_close(&l.snapshots);
+    storage_names_close(&l.leftovers);
+    return error;
+}

@@ -1,0 +1,141 @@
+/* Law 1: the same commands give the same state, however the table came to where it was. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "fixture.h"
+
+#include <stdio.h>
+
+enum { ENTRIES = 3000 };
+
+/* One entry of a fixed stream of commands; everything in it follows from its number. */
+static void apply_entry(struct lock_table *table, uint64_t index)
+{
+    uint64_t chance = index * 0x9e3779b97f4a7c15u >> 20;
+    struct apply_context context = {.index = index,
+                                    .now_ms = index * 700 + (index % 500 == 499 ? 4000000000u : 0),
+                                    .wall_ms = (int64_t)(chance % 1000000),
+                                    .no_growth = chance % 37 == 0};
+    char id[16];
+    char key[32];
+    char occurrence[32];
+    (void)snprintf(id, sizeof id, "s%llu", (unsigned long long)(chance % 29));
+    (void)snprintf(key, sizeof key, "k%llu", (unsigned long long)(index / 2));
+    (void)snprintf(occurrence, sizeof occurrence, "2026-01-%02dT%02d:00:00Z", (int)(1 + index / 150),
+                   (int)(chance / 29 % 24));
+    struct command acquire = {.kind = COMMAND_ACQUIRE};
+    acquire.acquire = (struct acquire_command){.schedule_id = slice_of(id),
+                                               .holder = slice_of("h"),
+                                               .idempotency_key = slice_of(key),
+                                               .occurrence = slice_of(chance % 5 == 0 ? NULL : occurrence),
+                                               .has_ttl = true,
+                                               .ttl_ms = 30000 + chance % 30000};
+    lock_table_advance(table, &context);
+    struct outcome outcome;
+    lock_table_apply(table, &context, &acquire, &outcome);
+    struct command release = {.kind = COMMAND_RELEASE};
+    release.release = (struct release_command){.schedule_id = slice_of(id), .has_outcome = true};
+    release.release.outcome = (enum run_outcome)(RUN_SUCCEEDED + chance / 7 % 3);
+    release.release.token = outcome.has_grant       ? outcome.grant.token
+                            : outcome.n_holders > 0 ? outcome.holders[0].token
+                                                    : 1;
+    if (chance % 3 != 0) {
+        lock_table_apply(table, &context, &release, &outcome);
+    }
+}
+
+static void the_same_commands_give_the_same_state(void **state)
+{
+    (void)state;
+    struct lock_table *one = lock_table_open();
+    struct lock_table *two = lock_table_open();
+    for (uint64_t index = 1; index <= ENTRIES; index++) {
+        apply_entry(one, index);
+        apply_entry(two, index);
+        if (index % 50 == 0) {
+            expect_equal_digests(one, two);
+        }
+    }
+    lock_table_close(one);
+    lock_table_close(two);
+}
+
+static void a_restored_table_goes_on_as_the_first(void **state)
+{
+    (void)state;
+    struct lock_table *one = lock_table_open();
+    struct lock_table *two = lock_table_open();
+    for (uint64_t index = 1; index <= ENTRIES; index++) {
+        apply_entry(one, index);
+        apply_entry(two, index);
+        if (index % 100 == 0) {
+            struct lock_table *copy = table_copy(two);
+            lock_table_close(two);
+            two = copy;
+            expect_equal_digests(one, two);
+        }
+    }
+    expect_equal_digests(one, two);
+    struct lock_table_counts counts_one;
+    struct lock_table_counts counts_two;
+    lock_table_count(one, &counts_one);
+    lock_table_count(two, &counts_two);
+    assert_int_equal(counts_one.state_bytes, counts_two.state_bytes);
+    assert_int_equal(counts_one.held, counts_two.held);
+    assert_int_equal(lock_table_next_deadline(one), lock_table_next_deadline(two));
+    lock_table_close(one);
+    lock_table_close(two);
+}
+
+static void freezing_leaves_no_trace(void **state)
+{
+    (void)state;
+    struct lock_table *one = lock_table_open();
+    struct lock_table *two = lock_table_open();
+    struct lock_table_frozen *frozen = NULL;
+    for (uint64_t index = 1; index <= ENTRIES; index++) {
+        if (index % 40 == 3) {
+            frozen = lock_table_freeze(two);
+        }
+        apply_entry(one, index);
+        apply_entry(two, index);
+        if (index % 40 == 33) {
+            lock_table_thaw(two, frozen);
+            lock_table_check(two);
+            expect_equal_digests(one, two);
+        }
+    }
+    lock_table_close(one);
+    lock_table_close(two);
+}
+
+static void a_view_and_a_digest_change_nothing(void **state)
+{
+    (void)state;
+    struct lock_table *one = lock_table_open();
+    struct lock_table *two = lock_table_open();
+    for (uint64_t index = 1; index <= ENTRIES; index++) {
+        apply_entry(one, index);
+        apply_entry(two, index);
+        struct schedule_view view;
+        lock_table_view(two, slice_of(index % 2 == 0 ? "s3" : "nobody"), &view);
+    }
+    expect_equal_digests(one, two);
+    lock_table_close(one);
+    lock_table_close(two);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_same_commands_give_the_same_state),
+        cmocka_unit_test(a_restored_table_goes_on_as_the_first),
+        cmocka_unit_test(freezing_leaves_no_trace),
+        cmocka_unit_test(a_view_and_a_digest_change_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

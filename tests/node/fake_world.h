@@ -1,0 +1,69 @@
+/* fake_world: what service sees of the rest of the program, under a test's hand: exchanges that were never on a socket, a
+ * replica that decides nothing by itself, and a loop whose clock stands still. The functions have the real ones' names
+ * (http.h, replica.h) and are linked in their place. */
+#ifndef BATON_TESTS_NODE_FAKE_WORLD_H
+#define BATON_TESTS_NODE_FAKE_WORLD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/log.h"
+#include "base/loop.h"
+#include "core/lock_table.h"
+#include "http/http.h"
+#include "replica/replica.h"
+
+enum { FAKE_HEADERS = 8, FAKE_PENDING = 32 };
+
+struct exchange {
+    const char *method;
+    const char *path;
+    struct http_pair query[4];
+    size_t n_query;
+    const char *body;
+    struct http_header headers[FAKE_HEADERS];
+    size_t n_headers;
+    bool is_gone;
+    /* what was answered */
+    unsigned answers;
+    unsigned status;
+    struct buffer answer_headers; /* "Name: value\n" each */
+    struct buffer answer_body;    /* with a zero behind it */
+};
+
+void exchange_open(struct exchange *exchange, const char *method, const char *path, const char *body);
+void exchange_add_header(struct exchange *exchange, const char *name, const char *value);
+void exchange_close(struct exchange *exchange);
+bool exchange_has_header(const struct exchange *exchange, const char *line);
+bool exchange_body_has(const struct exchange *exchange, const char *text);
+
+/* What was submitted and isn't done yet, in order. Decided by the test. */
+struct replica {
+    struct operation *operations[FAKE_PENDING];
+    size_t n_operations;
+    struct replica_read *reads[FAKE_PENDING];
+    size_t n_reads;
+    struct lock_table *table;
+    struct replica_status status;
+};
+
+/* Takes the oldest operation from the queue and calls its done. */
+void fake_replica_decide(struct replica *replica, enum operation_status status, const struct outcome *outcome);
+void fake_replica_decide_read(struct replica *replica, enum operation_status status);
+
+struct fake_loop {
+    struct loop loop;
+    uint64_t now_ns;
+    uint8_t random; /* the next byte */
+    struct timer *timers;
+    struct buffer log; /* lines, without time */
+    struct log sink;
+};
+
+void fake_loop_open(struct fake_loop *fake);
+void fake_loop_close(struct fake_loop *fake);             /* every timer must be closed */
+void fake_loop_pass(struct fake_loop *fake, uint64_t ms); /* moves the clock, and fires what is due */
+bool fake_loop_logged(const struct fake_loop *fake, const char *text);
+
+#endif

@@ -1,0 +1,115 @@
+#!/bin/sh
+# Everything that can be checked, from dependencies to end-to-end tests, with one line for each step:
+#
+#   tests/run.sh
+#
+# Ends with a line `N passed, N failed`, and with 0 when none failed. A step counts for one; a program that ends with such
+# a line itself, and ctest, count for each of their tests. A step that can't be checked here (another release's formatter)
+# says why, and counts for neither. Needs no network once tests/deps.sh has nothing to do. Everything that is written is
+# below build/; the log of each step is build/tests/STEP.log.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+logs=$PWD/build/tests
+mkdir -p "$logs" || exit 1
+
+passed=0
+failed=0
+jobs=$(nproc)
+
+# count LOG STATUS: adds what a step's output and exit status say.
+count() {
+    own=$(tail -n 1 "$1" | sed -n 's/^\([0-9][0-9]*\) passed, \([0-9][0-9]*\) failed$/\1 \2/p')
+    if [ -z "$own" ]; then # "97% tests passed, 1 tests failed out of 30"
+        own=$(sed -n 's/^[0-9]*% tests passed, \([0-9]*\) tests failed out of \([0-9]*\)$/\2 \1/p' "$1" | tail -n 1 |
+            awk 'NF { print $1 - $2, $2 }')
+    fi
+    ok=${own% *}
+    bad=${own#* }
+    if [ -z "$own" ]; then
+        ok=$(($2 == 0))
+        bad=$(($2 != 0))
+    elif [ "$2" -ne 0 ] && [ "$bad" -eq 0 ]; then
+        bad=1 # it failed outside its tests
+    fi
+    passed=$((passed + ok))
+    failed=$((failed + bad))
+}
+
+# step NAME COMMAND…: runs it, and shows its log when it fails. 1 when it failed.
+step() {
+    name=$1
+    shift
+    log=$logs/$(printf '%s' "$name" | tr -c 'a-z0-9\n' '-').log
+    began=$(date +%s)
+    "$@" >"$log" 2>&1 </dev/null
+    status=$?
+    took=$(($(date +%s) - began))
+    if [ "$status" -eq 77 ]; then
+        printf -- '-       %s: %s\n' "$name" "$(tail -n 1 "$log")"
+        return 0
+    fi
+    count "$log" "$status"
+    if [ "$status" -eq 0 ]; then
+        printf 'ok      %s (%d s)\n' "$name" "$took"
+        return 0
+    fi
+    printf 'FAILED  %s (%d s), %s:\n' "$name" "$took" "$log"
+    tail -n 200 "$log" | sed 's/^/        | /'
+    return 1
+}
+
+# skip NAME WHY: a step whose ground is missing has failed, too.
+skip() {
+    failed=$((failed + 1))
+    printf 'FAILED  %s: %s\n' "$1" "$2"
+}
+
+build() {
+    cmake --preset "$1" && cmake --build --preset "$1" -j "$jobs"
+}
+
+# Programs of the unit tests: all that isn't a simulation.
+unit_tests() {
+    ctest --test-dir "build/$1" --no-tests=error --output-on-failure -j "$jobs" -LE sim
+}
+
+simulation() {
+    ctest --test-dir build/release --no-tests=error --output-on-failure -L sim
+}
+
+# built_and_tested PRESET
+built_and_tested() {
+    if step "$1: build" build "$1"; then
+        step "$1: unit tests" unit_tests "$1"
+    else
+        skip "$1: unit tests" "it isn't built"
+    fi
+}
+
+step 'dependencies' tests/deps.sh || {
+    printf '\n%d passed, %d failed\n' "$passed" "$failed"
+    exit 1
+}
+step 'format' tests/checks/format.sh
+step 'includes' tests/checks/includes.py
+step 'shell scripts' tests/checks/shell.sh
+step 'spelling' tests/checks/spelling.sh
+built_and_tested debug
+built_and_tested asan
+if step 'clang: build' build clang; then
+    step 'tidy' tests/checks/tidy.sh build/clang
+else
+    skip 'tidy' "clang didn't build it"
+fi
+if step 'release: build' build release; then
+    step 'release: unit tests' unit_tests release
+    step 'simulation' simulation
+    step 'end to end' tests/e2e/run.sh
+else
+    skip 'release: unit tests' "it isn't built"
+    skip 'simulation' "it isn't built"
+    skip 'end to end' "it isn't built"
+fi
+
+printf '\n%d passed, %d failed\n' "$passed" "$failed"
+[ "$failed" -eq 0 ]

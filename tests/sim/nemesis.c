@@ -1,0 +1,225 @@
+/* The nemesis: every few hundred milliseconds of a stretch of chaos it breaks one thing. What it breaks for a while it
+ * mends itself, and at the end of the stretch everything. A disk is taken away for good at most once in a seed. */
+#include "cluster.h"
+
+static void strike(void *arg);
+
+static struct member *any_member(struct cluster *cluster)
+{
+    struct member *leader = cluster_leader(cluster);
+    if (leader != NULL && rng_chance(&cluster->rng, 300)) {
+        return leader;
+    }
+    return &cluster->members[rng_below(&cluster->rng, MEMBERS)];
+}
+
+static bool has_process(const struct member *member)
+{
+    return (member->state == MEMBER_UP || member->state == MEMBER_CLOSING) && !member->node->doomed;
+}
+
+static void crash(struct cluster *cluster, struct member *member, enum sim_death death)
+{
+    if (has_process(member)) {
+        member_kill(member, death);
+        if (member->state == MEMBER_DOWN) {
+            member_restart_in(member, rng_between(&cluster->rng, 5, 4000) * SIM_MS);
+        }
+    }
+}
+
+static enum sim_death draw_death(struct cluster *cluster)
+{
+    return rng_chance(&cluster->rng, 500) ? SIM_KILLED : SIM_POWER_LOSS;
+}
+
+static void crash_all(struct cluster *cluster)
+{
+    for (unsigned i = 0; i < MEMBERS; i++) {
+        crash(cluster, &cluster->members[i], draw_death(cluster));
+    }
+}
+
+static void arm(struct cluster *cluster, struct member *member)
+{
+    if (!has_process(member) || sim_disk_armed(member->node->disk)) {
+        return;
+    }
+    uint64_t n = rng_between(&cluster->rng, 1, 60);
+    if (rng_chance(&cluster->rng, 600)) {
+        sim_disk_crash_at(member->node->disk, n);
+    } else {
+        sim_disk_fail_at(member->node->disk, n);
+    }
+}
+
+/* ---- full disks ---- */
+
+static void disk_is_emptied(void *arg)
+{
+    struct member *member = arg;
+    if (member->full_until_ns != 0) {
+        member->full_until_ns = 0;
+        sim_disk_set_capacity(member->node->disk, member->cluster->disk_bytes);
+    }
+}
+
+static void fill_disk(struct cluster *cluster, struct member *member)
+{
+    if (member->full_until_ns != 0) {
+        return;
+    }
+    uint64_t lasts = rng_between(&cluster->rng, 500, 6000) * SIM_MS;
+    member->full_until_ns = cluster->world.now_ns + lasts;
+    sim_disk_set_capacity(member->node->disk,
+                          sim_disk_used(member->node->disk) + rng_below(&cluster->rng, 4 * cluster->segment_bytes));
+    audit_allow_capacity(cluster->audit);
+    cluster->counts.full_disks++;
+    (void)sim_schedule(&cluster->world, NULL, lasts, SIM_SCENARIO, disk_is_emptied, member);
+}
+
+/* ---- the network ---- */
+
+static void mend_network(void *arg)
+{
+    struct cluster *cluster = arg;
+    sim_network_heal(&cluster->world);
+}
+
+static void partition(struct cluster *cluster)
+{
+    unsigned alone = any_member(cluster)->node->index;
+    bool out = rng_chance(&cluster->rng, 700);
+    bool in = !out || rng_chance(&cluster->rng, 700);
+    bool one_line = rng_chance(&cluster->rng, 300);
+    for (unsigned other = 0; other < MEMBERS; other++) {
+        if (other == alone || (one_line && other == (alone + 1) % MEMBERS)) {
+            continue;
+        }
+        if (out) {
+            sim_network_block(&cluster->world, alone, other, true);
+        }
+        if (in) {
+            sim_network_block(&cluster->world, other, alone, true);
+        }
+    }
+    cluster->counts.partitions++;
+    (void)sim_schedule(&cluster->world, NULL, rng_between(&cluster->rng, 50, 6000) * SIM_MS, SIM_SCENARIO, mend_network,
+                       cluster);
+}
+
+static void slow_line(struct cluster *cluster)
+{
+    unsigned from = (unsigned)rng_below(&cluster->rng, MEMBERS);
+    unsigned to = (from + 1 + (unsigned)rng_below(&cluster->rng, MEMBERS - 1)) % MEMBERS;
+    sim_network_slow(&cluster->world, from, to, rng_below(&cluster->rng, 300) * SIM_MS,
+                     rng_below(&cluster->rng, 20 * SIM_US));
+    cluster->counts.slow_lines++;
+    (void)sim_schedule(&cluster->world, NULL, rng_between(&cluster->rng, 500, 5000) * SIM_MS, SIM_SCENARIO,
+                       mend_network, cluster);
+}
+
+static void cut(struct cluster *cluster)
+{
+    for (uint64_t n = rng_between(&cluster->rng, 1, 3); n > 0; n--) {
+        (void)sim_network_cut(&cluster->world, (enum sim_cut)rng_below(&cluster->rng, 3));
+    }
+}
+
+/* ---- machines ---- */
+
+static void pause(struct cluster *cluster, struct member *member)
+{
+    sim_node_pause(member->node, rng_between(&cluster->rng, 20, 3000) * SIM_MS);
+    cluster->counts.pauses++;
+}
+
+static void move_clock(struct cluster *cluster, struct member *member)
+{
+    int64_t hours = (int64_t)rng_below(&cluster->rng, 200) - 100;
+    member->node->wall_ms += hours * 3600000;
+    cluster->counts.clock_jumps++;
+}
+
+/* Its volume is gone: an empty one is in its place. */
+static void wipe(struct cluster *cluster, struct member *member)
+{
+    for (unsigned i = 0; i < MEMBERS; i++) {
+        if (cluster->members[i].wiped) {
+            return;
+        }
+    }
+    if (audit_index(cluster->audit) == 0 || member->last_applied == 0 || !has_process(member)) {
+        return;
+    }
+    member_kill(member, SIM_POWER_LOSS);
+    sim_disk_wipe(member->node->disk);
+    member->wiped = true;
+    cluster->counts.wiped_disks++;
+    member_restart_in(member, rng_between(&cluster->rng, 5, 4000) * SIM_MS);
+}
+
+static void strike(void *arg)
+{
+    struct cluster *cluster = arg;
+    struct member *member = any_member(cluster);
+    uint64_t die = rng_below(&cluster->rng, 1000);
+    cluster->strike = NULL;
+    if (die < 180) {
+        crash(cluster, member, draw_death(cluster));
+    } else if (die < 210) {
+        crash_all(cluster);
+    } else if (die < 420) {
+        arm(cluster, member);
+    } else if (die < 460) {
+        fill_disk(cluster, member);
+    } else if (die < 600) {
+        partition(cluster);
+    } else if (die < 720) {
+        cut(cluster);
+    } else if (die < 770) {
+        slow_line(cluster);
+    } else if (die < 870) {
+        pause(cluster, member);
+    } else if (die < 910) {
+        move_clock(cluster, member);
+    } else if (die < 940) {
+        sim_network_garble(&cluster->world);
+        cluster->counts.garbled++;
+    } else if (die < 990) {
+        member_stop(member);
+    } else {
+        wipe(cluster, member);
+    }
+    cluster->strike = sim_schedule(&cluster->world, NULL, rng_between(&cluster->rng, 20, 1500) * SIM_MS, SIM_SCENARIO,
+                                   strike, cluster);
+}
+
+void nemesis_begin(struct cluster *cluster)
+{
+    cluster->calm = false;
+    cluster->strike = sim_schedule(&cluster->world, NULL, rng_between(&cluster->rng, 20, 1500) * SIM_MS, SIM_SCENARIO,
+                                   strike, cluster);
+}
+
+void nemesis_end(struct cluster *cluster)
+{
+    cluster->calm = true;
+    sim_cancel(&cluster->world, cluster->strike);
+    cluster->strike = NULL;
+    sim_network_heal(&cluster->world);
+    for (unsigned i = 0; i < MEMBERS; i++) {
+        struct member *member = &cluster->members[i];
+        sim_disk_fail_at(member->node->disk, 0);
+        sim_disk_crash_at(member->node->disk, 0);
+        disk_is_emptied(member);
+        if (member->node->busy_until > cluster->world.now_ns) {
+            member->node->busy_until = cluster->world.now_ns;
+        }
+        if (member->state == MEMBER_DOWN) {
+            sim_cancel(&cluster->world, member->restart);
+            member->restart = NULL;
+            member_restart_in(member, 0);
+        }
+    }
+}
