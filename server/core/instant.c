@@ -125,7 +125,8 @@ bool instant_parse(struct slice text, struct instant *instant)
         day > month_days(year, month) || hour > 23 || minute > 59 || second > 60) {
         return false;
     }
-    int64_t seconds = days_of(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - (int64_t)offset * 60;
+    int64_t seconds =
+        days_of(year, month, day) * 86400 + (int64_t)hour * 3600 + (int64_t)minute * 60 + second - (int64_t)offset * 60;
     if (second == 60 && !follows_leap_second(year, seconds)) {
         return false;
     }

@@ -16,7 +16,8 @@
 
 #define NETWORK_READ_BYTES      (256u * 1024u)
 #define NETWORK_DIAL_MS         2000u
-#define NETWORK_USER_TIMEOUT_MS 3000u /* unacknowledged for this long: the connection ends as TIMED_OUT */
+#define NETWORK_USER_TIMEOUT_MS 3000u        /* unacknowledged for this long: the connection ends as TIMED_OUT */
+#define NETWORK_NOT_SENT_BYTES  (128 * 1024) /* taken by the kernel, and not even sent once */
 #define NETWORK_BACKLOG         256
 #define NETWORK_ACCEPTS         64u  /* in one loop turn; the rest waits for the next */
 #define NETWORK_ACCEPT_PAUSE_MS 100u /* after accept failed for want of descriptors or memory */

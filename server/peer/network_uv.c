@@ -95,15 +95,20 @@ void connection_finish(struct connection *connection, enum connection_end end)
 }
 
 /* Best effort, all of it: a kernel without one of these still carries bytes. Keep-alive finds the host that vanished from
- * a connection on which we only read. */
+ * a connection on which we only read. NOTSENT_LOWAT keeps the kernel from taking megabytes that it can't send yet: what
+ * peer sorts by urgency must not wait behind them. */
 void connection_configure(int fd)
 {
     const struct {
         int level, name, value;
     } settings[] = {
-        {IPPROTO_TCP, TCP_NODELAY, 1},   {IPPROTO_TCP, TCP_USER_TIMEOUT, NETWORK_USER_TIMEOUT_MS},
-        {SOL_SOCKET, SO_KEEPALIVE, 1},   {IPPROTO_TCP, TCP_KEEPIDLE, 5},
-        {IPPROTO_TCP, TCP_KEEPINTVL, 1}, {IPPROTO_TCP, TCP_KEEPCNT, 3},
+        {IPPROTO_TCP, TCP_NODELAY, 1},
+        {IPPROTO_TCP, TCP_USER_TIMEOUT, NETWORK_USER_TIMEOUT_MS},
+        {SOL_SOCKET, SO_KEEPALIVE, 1},
+        {IPPROTO_TCP, TCP_KEEPIDLE, 5},
+        {IPPROTO_TCP, TCP_KEEPINTVL, 1},
+        {IPPROTO_TCP, TCP_KEEPCNT, 3},
+        {IPPROTO_TCP, TCP_NOTSENT_LOWAT, NETWORK_NOT_SENT_BYTES},
     };
     for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
         (void)setsockopt(fd, settings[i].level, settings[i].name, &settings[i].value, sizeof settings[i].value);

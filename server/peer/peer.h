@@ -25,8 +25,8 @@ struct peer_set;
 struct peer; /* one other member; owned by its set */
 
 enum peer_end {
-    PEER_END_OF_FILE,  /* the other process closed or died; everything it sent was delivered */
-    PEER_END_BROKEN,   /* reset, time-out, bad frame */
+    PEER_END_OF_FILE,  /* the other process closed, reset or died; every whole frame that arrived was delivered */
+    PEER_END_BROKEN,   /* time-out, bad frame */
     PEER_END_REPLACED, /* a newer connection of the same peer was accepted */
 };
 
@@ -37,7 +37,8 @@ struct peer_handlers {
     /* The peer's stream to us. */
     void (*inbound_up)(void *arg, struct peer *peer, const struct frame_hello *hello);
     void (*inbound_down)(void *arg, struct peer *peer, enum peer_end end);
-    /* Ours to the peer. `refused`: its host says that nobody listens there. Also called for a failed dial. */
+    /* Ours to the peer. `refused`: its host says that nobody listens there. Also called for a failed dial. Connections
+     * that only ask who founded the cluster call neither of these four. */
     void (*outbound_up)(void *arg, struct peer *peer, const struct frame_hello *hello);
     void (*outbound_down)(void *arg, struct peer *peer, bool refused);
     /* Somebody of our SPEC asks who founded the cluster: fill in the answer (its slices stay valid until the next call).
@@ -79,7 +80,10 @@ void peer_set_join(struct peer_set *set, const uint8_t cluster_id[16]);
  * (founding: any). `data` is the caller's. */
 struct peer *peer_add(struct peer_set *set, const char *name, const char *host, uint16_t port,
                       const uint8_t *incarnation, void *data);
+/* Another one than before: streams of the old one are closed, and nobody is called. A member without one is neither
+ * dialled nor let in after peer_set_join. */
 void peer_set_incarnation(struct peer *peer, const uint8_t incarnation[16]);
+/* A stream that is up stays up: its process has proved who it is. */
 void peer_set_address(struct peer *peer, const char *host, uint16_t port);
 void peer_remove(struct peer *peer);
 const char *peer_name(const struct peer *peer);
@@ -91,14 +95,15 @@ void peer_ask_founding(struct peer *peer, const struct frame_founding_question *
 /* Queues a frame (copied). False: the stream isn't up, or its queue is full, and nothing was sent. Raft messages keep
  * their order and go ahead of operations, which go ahead of snapshot chunks. */
 bool peer_send(struct peer *peer, const struct frame *frame) MUST_CHECK;
-/* What was queued leaves at the end of this loop turn (a loop_post: in the order in which posts were made), in one write
- * for each class. This hands it to the network now; for AppendEntries, which are to leave before the local disk write is
- * submitted: call it after a step of libraft that sent some, and before what submits. Calls nobody. */
+/* When a frame leaves: AppendEntries with entries are handed to the network inside peer_send, so that they go before the
+ * local disk write of the same entries; all else leaves at the end of this loop turn (by loop_post, in the order in which
+ * posts were made), in one write for each class. This hands over what waits now. Calls nobody. */
 void peer_set_flush(struct peer_set *set);
 bool peer_is_up(const struct peer *peer); /* outbound: handshake done */
 bool peer_is_inbound_up(const struct peer *peer);
 size_t peer_queued(const struct peer *peer); /* bytes not yet taken by the kernel */
-/* Dials at once instead of waiting out the back-off (used to see whether a leader is really gone). */
+/* Dials at once instead of waiting out the back-off (used to see whether a leader is really gone). While a connection
+ * still seems to be there it is left alone, and the dial follows at once when it ends. */
 void peer_redial(struct peer *peer);
 
 #endif

@@ -132,7 +132,7 @@ static bool hello_check_cluster(struct stream *stream)
         return true; /* the question and its answer are exempt from what follows */
     }
     if (!set->joined) {
-        stream_refuse(stream, NOTE_REFUSED, "%s", "this node doesn't know its cluster yet");
+        stream_fail(stream, PEER_END_BROKEN); /* who founded before us dials on: that is no news */
         return false;
     }
     if (memcmp(hello->cluster_id, set->cluster_id, sizeof hello->cluster_id) != 0) {

@@ -96,9 +96,10 @@ struct peer {
     uint64_t backoff_ms;      /* bound of the next delay */
     uint64_t dialled_ms;
     uint64_t up_ms;
-    bool redial_wanted;     /* dial at once when this connection ends */
-    int last_dial_end;      /* enum connection_end of the last failed dial, −1: none; each is noted once */
-    struct buffer question; /* body; empty: none */
+    bool redial_wanted;         /* dial at once when this connection ends */
+    unsigned closed_handshakes; /* by the other side, in a row; noted once */
+    int last_dial_end;          /* enum connection_end of the last failed dial, −1: none; each is noted once */
+    struct buffer question;     /* body; empty: none */
 
     /* What peer_send filled. `handed` counts the bytes given to the network on this stream: less `unsent`, it is what the
      * kernel has taken, and a stall is when that stands still. */

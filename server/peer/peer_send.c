@@ -1,7 +1,8 @@
 /* From peer_send to the network.
  *
- * Frames collect in the member's queue and leave at the end of the loop turn, in one write for each class, or earlier by
- * peer_set_flush. The network gets at most LIMIT_PEER_SEND_AHEAD_BYTES more than the kernel has taken; the rest waits
+ * Frames collect in the member's queue and leave at the end of the loop turn, in one write for each class. AppendEntries
+ * with entries, and what waits before them, leave at once: there is one of them in a turn, and the local disk write that
+ * is submitted later in the same turn must not come first. The network gets at most LIMIT_PEER_SEND_AHEAD_BYTES more than the kernel has taken; the rest waits
  * here, where a vote can still overtake a snapshot. When the network has sent all it has, it says `drained`, and gets more.
  *
  * A stall: something waits, and the kernel has taken nothing for stall_ms. The kernel's own buffer comes before that; what
@@ -45,8 +46,7 @@ static void stall_look(void *arg)
             peer->stall_since_ms = now_ms;
         }
         if (now_ms - peer->stall_since_ms >= set->options.stall_ms) {
-            stream_refuse(peer->outbound, NOTE_STALLED,
-                          "closed the connection to %s: it took nothing for %llu ms while %zu bytes waited", peer->name,
+            stream_refuse(peer->outbound, NOTE_STALLED, "it took nothing for %llu ms while %zu bytes waited",
                           (unsigned long long)(now_ms - peer->stall_since_ms), peer_queued(peer));
         } else {
             peer->stall_armed = true;
@@ -116,7 +116,11 @@ bool peer_send(struct peer *peer, const struct frame *frame)
         return false;
     }
     stall_arm(peer);
-    loop_post(peer->set->options.loop, &peer->flush);
+    if (frame->kind == FRAME_APPEND_ENTRIES && frame->append_entries.n_entries > 0) {
+        sending_flush(peer); /* the follower's disk is to start before ours */
+    } else {
+        loop_post(peer->set->options.loop, &peer->flush);
+    }
     return true;
 }
 

@@ -178,7 +178,8 @@ static void stream_closed(void *arg, enum connection_end end)
     stream->connection = NULL;
     if (stream->state == STREAM_OPENING) {
         stream_note_dial(stream, end);
-    } else if (stream->state != STREAM_UP && stream->dialled) {
+    } else if (stream->state != STREAM_UP && stream->dialled && ++stream->peer->closed_handshakes == 2) {
+        /* Once is no news: it may not know its cluster yet, or have been stopped just then. */
         set_note(set, NOTE_REFUSED, slice_of(stream->peer->name),
                  "%s at %s port %u closed our connection during the handshake: its log says why", stream->peer->name,
                  stream->peer->host, (unsigned)stream->peer->port);
@@ -274,6 +275,7 @@ void stream_come_up(struct stream *stream)
     if (stream->dialled) {
         peer->up_ms = loop_mono_ms(set->options.loop);
         peer->last_dial_end = -1;
+        peer->closed_handshakes = 0;
         if (stream->founding) {
             stream_ask(stream);
         } else {

@@ -87,7 +87,7 @@ bool guards_configuration_valid(const void *bytes, size_t len)
 {
     const uint8_t *at = bytes;
     const uint8_t *end = at + len;
-    if (len < 9 || at[0] != 1) {
+    if (bytes == NULL || len < 9 || at[0] != 1) {
         return false;
     }
     uint64_t n = bytes_get_u64(at + 1);

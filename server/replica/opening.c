@@ -244,6 +244,25 @@ static void begin_founding(struct replica *replica)
     }
 }
 
+/* The members as the disk has them, so that streams are accepted while a snapshot is still being loaded. */
+static void meet_members(struct replica *replica)
+{
+    struct storage_loaded loaded;
+    storage_loaded(replica->options.storage, &loaded);
+    struct slice newest = loaded.snapshot.index > 0 ? loaded.snapshot.configuration : (struct slice){0};
+    for (size_t i = 0; i < loaded.n_entries; i++) {
+        newest = loaded.entries[i].type == RAFT_CHANGE ? loaded.entries[i].data : newest;
+    }
+    struct raft_buffer encoded = {.base = (void *)newest.base, .len = newest.len};
+    struct raft_configuration configuration;
+    if (!guards_configuration_valid(newest.base, newest.len) ||
+        raft_configuration_decode(&encoded, &configuration) != 0) {
+        return; /* load tells what is wrong */
+    }
+    members_sync(replica, &configuration);
+    raft_configuration_close(&configuration);
+}
+
 /* ---- libraft ---- */
 
 static void guards_deliver(void *arg, struct raft_message *message)
@@ -404,6 +423,7 @@ enum error replica_open(const struct replica_options *options, struct replica **
     const struct storage_identity *identity = storage_identity(options->storage);
     if (identity->initialised) {
         peer_set_join(replica->peers, identity->cluster_id);
+        meet_members(replica);
         replica->stage = STAGE_LOADING;
         snapshots_load(replica);
     } else {

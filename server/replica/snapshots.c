@@ -49,8 +49,8 @@ static bool is_due(const struct replica *replica)
 void snapshots_check_due(struct replica *replica)
 {
     struct snapshots *snapshots = &replica->snapshots;
-    if (snapshots->put != NULL) {
-        return;
+    if (snapshots->put != NULL || !replica->seen_ready) {
+        return; /* just started: of a long log only the beginning is known to be committed */
     }
     if (is_due(replica)) {
         raft_set_snapshot_threshold(&replica->raft, 1); /* libraft asks at the end of its next step */

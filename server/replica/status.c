@@ -43,9 +43,10 @@ static enum replica_role role_of(const struct replica *replica)
 
 static const char *member_role(const struct replica *replica, const struct member *member)
 {
-    const struct raft_server *server = member->id == 0 ? NULL : guards_server(&replica->raft, member->id);
+    const struct raft_server *server =
+        replica->stage == STAGE_RUNNING ? guards_server(&replica->raft, member->id) : NULL;
     if (server == NULL) {
-        return "voter"; /* of SPEC, before libraft knows it */
+        return "voter"; /* of SPEC: libraft isn't there to ask */
     }
     return server->role == RAFT_VOTER ? "voter" : server->role == RAFT_STANDBY ? "standby" : "spare";
 }

@@ -14,7 +14,7 @@
 #include "replica/inside.h"
 
 #define TRANSFER_WINDOW     4u
-#define TRANSFER_REPEAT_NS  (1000ull * NS_PER_MS)
+#define TRANSFER_REPEAT_NS  (500ull * NS_PER_MS)
 #define TRANSFER_GIVE_UP_NS (REPLICA_INSTALL_TIMEOUT_MS * NS_PER_MS) /* without a sign of the member */
 
 /* ---- the side that sends ---- */
@@ -180,8 +180,8 @@ void transfer_send(struct replica *replica, struct member *member, const struct 
         sending->member = member;
         member->sending = sending;
     }
-    if (sending->active || sending->reading || !sending_start(sending)) {
-        return;
+    if (sending->active || sending->reading || !member_reachable(member) || !sending_start(sending)) {
+        return; /* libraft asks again */
     }
     sending_offer(sending);
 }
@@ -224,8 +224,10 @@ static void sending_tick(struct sending *sending, uint64_t now_ns)
     if (!sending->active) {
         return;
     }
-    if (replica->raft.state != RAFT_LEADER) {
-        sending_end(sending, "snapshot transfer abandoned");
+    uint64_t patience_ns = 2ull * replica->options.election_timeout_ms * NS_PER_MS;
+    bool gone = !member_reachable(sending->member) && now_ns - sending->heard_ns >= patience_ns;
+    if (replica->raft.state != RAFT_LEADER || gone) {
+        sending_end(sending, "snapshot transfer abandoned"); /* no longer a reason to put snapshots off */
     } else if (now_ns - sending->heard_ns >= TRANSFER_GIVE_UP_NS) {
         sending_end(sending, "snapshot transfer timed out"); /* libraft asks again, and it resumes */
     } else if (now_ns - sending->heard_ns >= TRANSFER_REPEAT_NS && now_ns - sending->offered_ns >= TRANSFER_REPEAT_NS &&

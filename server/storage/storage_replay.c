@@ -180,6 +180,7 @@ static enum error replay_step(struct replay *r, bool *found)
 struct witness {
     bool whole;     /* there is a whole record at or behind the end */
     bool witnessed; /* one that says that this end was acknowledged */
+    bool torn;      /* something stood there */
 };
 
 static void look_for_witness(const struct replay *r, const uint8_t *base, uint64_t number, size_t offset,
@@ -198,38 +199,57 @@ static void look_for_witness(const struct replay *r, const uint8_t *base, uint64
     }
 }
 
-/* Also notes the segments behind the end: they are ready for use. */
-static enum error replay_judge(struct replay *r)
+/* Scans what lies behind the end, and notes those segments: they are ready for use. Segments are used in order; so when
+ * nothing at the end looks like a record, and the next segment doesn't begin with a whole one, but there are some later,
+ * then the damaged one stood there: r->number and offset move to it, for the sentence. */
+static enum error replay_look_behind(struct replay *r, struct witness *witness)
 {
     struct storage *storage = r->storage;
-    struct witness witness = {0};
     uint64_t bytes = storage->options.segment_bytes;
-    bool resembles = storage_record_resembles(r->here + r->offset, bytes - r->offset, r->number);
     uint64_t end = r->number;
-    size_t end_offset = r->offset;
-    look_for_witness(r, r->here, r->number, r->offset, &witness);
+    struct storage_record record;
+    bool in_next = false;
+    look_for_witness(r, r->here, end, r->offset, witness);
+    bool nothing_here = !witness->whole && !storage_record_resembles(r->here + r->offset, bytes - r->offset, end);
     for (uint64_t number = end + 1; number <= storage->highest.values[0]; number++) {
         enum error error = segment_read(r, number, r->there);
         if (error != ERROR_NONE) {
             return error;
         }
-        if (number == end + 1 && !resembles && !witness.whole &&
-            storage_record_resembles(r->there + LIMIT_BLOCK_BYTES, bytes - LIMIT_BLOCK_BYTES, number)) {
-            r->number = number; /* the record that is missing here stood there */
-            r->offset = LIMIT_BLOCK_BYTES;
-            resembles = true;
+        if (number == end + 1) {
+            in_next = nothing_here && !storage_record_parse(&record, r->there + LIMIT_BLOCK_BYTES,
+                                                            bytes - LIMIT_BLOCK_BYTES, number, &storage->owner);
+            nothing_here = nothing_here &&
+                           !storage_record_resembles(r->there + LIMIT_BLOCK_BYTES, bytes - LIMIT_BLOCK_BYTES, number);
         }
-        look_for_witness(r, r->there, number, LIMIT_BLOCK_BYTES, &witness);
+        look_for_witness(r, r->there, number, LIMIT_BLOCK_BYTES, witness);
         segment_note(r, number);
+    }
+    witness->torn = witness->whole || !nothing_here;
+    if (in_next && witness->torn) {
+        r->number = end + 1;
+        r->offset = LIMIT_BLOCK_BYTES;
+    }
+    return ERROR_NONE;
+}
+
+static enum error replay_judge(struct replay *r)
+{
+    struct witness witness = {0};
+    uint64_t end = r->number;
+    size_t end_offset = r->offset;
+    enum error error = replay_look_behind(r, &witness);
+    if (error != ERROR_NONE) {
+        return error;
     }
     if (witness.witnessed) {
         return replay_refuse(r, "an acknowledged record is damaged");
     }
-    if (resembles || witness.whole) {
-        storage_note(storage,
+    if (witness.torn) {
+        storage_note(r->storage,
                      "cut off a torn record (sequence %" PRIu64 ") at segment %" PRIu64
                      ", offset %zu: it was being written at the last crash and was never acknowledged",
-                     storage->sequence, r->number, r->offset);
+                     r->storage->sequence, r->number, r->offset);
     }
     r->number = end;
     r->offset = end_offset;

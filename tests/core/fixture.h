@@ -7,8 +7,8 @@
 
 #include "core/lock_table.h"
 
-#define MINUTE_MS 60000u
-#define HOUR_MS   (60u * MINUTE_MS)
+#define MINUTE_MS 60000ull
+#define HOUR_MS   (60 * MINUTE_MS)
 
 struct fixture {
     struct lock_table *table;

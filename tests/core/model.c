@@ -5,7 +5,7 @@
 
 enum { KEPT_RUNS = 16, REMEMBERED_OCCURRENCES = 64 };
 
-static const uint64_t margin_ms = 30 * 1000;
+static const uint64_t margin_ms = 30ull * 1000;
 static const uint64_t longest_ttl_ms = 7ull * 24 * 3600 * 1000;
 static const uint64_t forget_after_ms = 40ull * 24 * 3600 * 1000;
 

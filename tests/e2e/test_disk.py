@@ -100,9 +100,9 @@ def test_damage_that_was_acknowledged_is_65_and_changes_nothing():
         log = os.path.join(node.directory, "log")
         segment = max((os.path.join(log, name) for name in os.listdir(log)), key=lambda path: used_bytes(path))
         with open(segment, "r+b") as file:
-            file.seek(4096 + 200)
+            file.seek(5 * 4096 + 24)  # in the header of a record that later ones witness
             byte = file.read(1)
-            file.seek(4096 + 200)
+            file.seek(5 * 4096 + 24)
             file.write(bytes([byte[0] ^ 0x10]))
         before = {name: open(os.path.join(node.directory, name), "rb").read() for name in files_of(node.directory)}
         node.start()

@@ -279,7 +279,7 @@ static void test_nobody_is_let_in_before_the_cluster_is_known(void **state)
     struct frame hello = hello_frame(2, 1);
     attack_open_with(&attack, NULL, false);
     attack_send_frame(&attack, &hello);
-    expect_refused(&attack, "this node doesn't know its cluster yet");
+    expect_refused(&attack, ""); /* at a first start that is no news */
     attack_close(&attack);
 }
 

@@ -308,6 +308,34 @@ static void test_altered_proofs_are_wrong(void **state)
     relay_close(&relay);
 }
 
+static void test_nothing_but_the_proof_may_follow_the_hello(void **state)
+{
+    (void)state;
+    struct relay relay;
+    struct frame vote = vote_frame(1);
+    relay_open(&relay, TEST_KEY, TEST_KEY);
+    relay_pass(&relay, &relay.dialler, &relay.acceptor);
+    raw_send_frame(&relay.acceptor, &vote);
+    world_run(&relay.world);
+    assert_true(relay.acceptor.closed);
+    expect_events(&relay.members[1], "");
+    expect_note(&relay.members[1], "a request_vote has no place here");
+    relay_close(&relay);
+}
+
+static void test_handshake_without_a_proof_ends_by_time(void **state)
+{
+    (void)state;
+    struct relay relay;
+    relay_open(&relay, TEST_KEY, TEST_KEY);
+    relay_pass(&relay, &relay.dialler, &relay.acceptor);
+    world_advance(&relay.world, 5001);
+    assert_true(relay.acceptor.closed && relay.dialler.closed);
+    assert_false(peer_is_inbound_up(relay.members[1].peers[1]));
+    expect_note(&relay.members[1], "the handshake took more than 5000 ms");
+    relay_close(&relay);
+}
+
 /* A stranger dials n2 as n1, gets n2's proof, and has nothing but that to send. */
 static void test_a_proof_sent_back_is_wrong(void **state)
 {
@@ -445,6 +473,8 @@ int main(void)
         cmocka_unit_test(test_checksum_is_no_tag),
         cmocka_unit_test(test_hello_altered_in_any_part_lets_nobody_in),
         cmocka_unit_test(test_altered_proofs_are_wrong),
+        cmocka_unit_test(test_nothing_but_the_proof_may_follow_the_hello),
+        cmocka_unit_test(test_handshake_without_a_proof_ends_by_time),
         cmocka_unit_test(test_a_proof_sent_back_is_wrong),
         cmocka_unit_test(test_a_proof_of_another_connection_is_wrong),
         cmocka_unit_test(test_a_whole_recorded_session_is_worth_nothing),

@@ -463,7 +463,7 @@ static void test_connections_have_no_delay_and_a_time_out(void **state)
     for (int fd = 3; fd < 64; fd++) {
         int no_delay = 0, timeout_ms = 0;
         socklen_t len = sizeof(int), peer_len = sizeof(struct sockaddr_storage);
-        struct sockaddr_storage peer;
+        struct sockaddr_storage peer = {0};
         if (getpeername(fd, (struct sockaddr *)&peer, &peer_len) != 0 || peer.ss_family != AF_INET) {
             continue;
         }

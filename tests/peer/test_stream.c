@@ -105,6 +105,29 @@ static void test_flush_does_not_wait_for_the_end_of_the_turn(void **state)
     members_close(members, 2);
 }
 
+static void test_append_entries_leave_at_once_and_in_order(void **state)
+{
+    (void)state;
+    struct world world;
+    struct member members[2];
+    uint8_t data[8] = {0};
+    struct frame_log_entry entry = {.term = 1, .type = 1, .data = {.base = data, .len = sizeof data}};
+    struct frame append = {.kind = FRAME_APPEND_ENTRIES,
+                           .append_entries = {.term = 2, .entries = &entry, .n_entries = 1}};
+    world_open(&world);
+    members_open(members, 2, &world, TEST_KEY);
+    size_t before = world.n_sends;
+    assert_true(member_send_vote(&members[0], 2, 1));
+    assert_true(peer_send(members[0].peers[2], &append));
+    assert_int_equal(world.n_sends, before + 1);
+    append.append_entries.n_entries = 0; /* a heartbeat has time */
+    assert_true(peer_send(members[0].peers[2], &append));
+    assert_int_equal(world.n_sends, before + 1);
+    world_run(&world);
+    expect_events(&members[1], "n1 request_vote 1\nn1 append_entries 2\nn1 append_entries 2\n");
+    members_close(members, 2);
+}
+
 /* Every split of the whole conversation, handshake included, with a key and without. */
 static void split_everywhere(const char *key, size_t piece_bytes)
 {
@@ -570,6 +593,7 @@ int main(void)
         cmocka_unit_test(test_frames_arrive_in_order_and_once),
         cmocka_unit_test(test_a_turn_is_one_write),
         cmocka_unit_test(test_flush_does_not_wait_for_the_end_of_the_turn),
+        cmocka_unit_test(test_append_entries_leave_at_once_and_in_order),
         cmocka_unit_test(test_frames_are_whole_however_they_are_split),
         cmocka_unit_test(test_largest_append_entries_arrives),
         cmocka_unit_test(test_sending_to_a_peer_that_is_not_up_sends_nothing),

@@ -538,7 +538,7 @@ static void raw_accepted(void *arg, struct connection *connection, const char *r
 
 struct listener *raw_listen(struct raw *raw, struct world *world, uint16_t port)
 {
-    struct listener *listener;
+    struct listener *listener = NULL;
     *raw = (struct raw){.world = world};
     CHECK(world_listen(world, "raw", port, raw_accepted, raw, &listener, NULL) == ERROR_NONE);
     return listener;

@@ -16,7 +16,7 @@
 #include "counts.h"
 #include "world.h"
 
-#define AUDIT_SCHEDULES   8u
+#define AUDIT_SCHEDULES   12u
 #define AUDIT_OCCURRENCES 60u /* of one schedule; below 64, so that none is forgotten */
 #define AUDIT_NO_KEY      0u
 

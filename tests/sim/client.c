@@ -15,7 +15,7 @@
     (20 *                                                                                                              \
      SIM_S) /* an operation is answered within two election time-outs and the commit time-out; a repeat is bounded */
 
-static void client_answered(struct client *client, const struct request *request, enum operation_status status,
+static void client_answered(struct client *client, enum request_kind kind, enum operation_status status,
                             const struct outcome *outcome);
 static void client_wake(void *arg);
 
@@ -63,7 +63,7 @@ static void tell_audit(struct request *request, const struct outcome *outcome)
         audit_renewed(audit, request->token, &request->times, outcome);
         break;
     case REQUEST_RELEASE:
-        audit_released(audit, request->token, request->outcome, outcome);
+        audit_released(audit, request->token, request->reported, outcome);
         break;
     case REQUEST_READ:
         break;
@@ -71,15 +71,14 @@ static void tell_audit(struct request *request, const struct outcome *outcome)
 }
 
 /* The end of every request that reached a living process. */
-static void request_finish(struct request *request, enum operation_status status, const struct outcome *outcome)
+static void request_finish(void *arg)
 {
+    struct request *request = arg;
     struct cluster *cluster = request->member->cluster;
     struct client *client = request->client;
-    if (request->member->node->doomed) {
-        return; /* it died before the answer left: requests_drop goes on */
-    }
-    if (status == OPERATION_APPLIED && outcome != NULL) {
-        tell_audit(request, outcome);
+    enum operation_status status = request->status;
+    if (status == OPERATION_APPLIED) {
+        tell_audit(request, &request->outcome);
     }
     if (not_proposed(status)) {
         cluster->counts.not_proposed++;
@@ -88,17 +87,57 @@ static void request_finish(struct request *request, enum operation_status status
         }
     }
     cluster->counts.unknowns += status == OPERATION_UNKNOWN;
-    struct request copy = *request;
-    request_free(request);
+    request->client = NULL;
     if (client != NULL) {
-        client_answered(client, &copy, status, outcome);
+        client->request = NULL;
+        client_answered(client, request->kind, status, &request->outcome);
     }
+    request_free(request);
+}
+
+static struct slice copy_slice(struct slice slice, char *to, size_t capacity)
+{
+    if (!slice_is_present(slice)) {
+        return slice;
+    }
+    CHECK(slice.len <= capacity);
+    memcpy(to, slice.base, slice.len);
+    return (struct slice){.base = (uint8_t *)to, .len = slice.len};
+}
+
+static void copy_outcome(struct request *request, const struct outcome *outcome)
+{
+    struct outcome *copy = &request->outcome;
+    *copy = *outcome;
+    copy->grant.schedule_id =
+        copy_slice(outcome->grant.schedule_id, request->answer_schedule, sizeof request->answer_schedule);
+    copy->grant.occurrence =
+        copy_slice(outcome->grant.occurrence, request->answer_occurrence, sizeof request->answer_occurrence);
+    if (outcome->n_holders > 0) {
+        request->first_holder = outcome->holders[0];
+        copy->holders = &request->first_holder;
+    }
+}
+
+static void request_answer(struct request *request, enum operation_status status, const struct outcome *outcome)
+{
+    struct cluster *cluster = request->member->cluster;
+    if (request->member->node->doomed) {
+        return; /* it died before the answer left: requests_drop goes on */
+    }
+    request->answered = true;
+    request->status = status;
+    if (outcome != NULL && status == OPERATION_APPLIED) {
+        copy_outcome(request, outcome);
+    }
+    (void)sim_schedule(&cluster->world, NULL, rng_below(&cluster->rng, 500 * SIM_US), SIM_SCENARIO, request_finish,
+                       request);
 }
 
 static void operation_done(struct operation *operation, enum operation_status status, const struct outcome *outcome)
 {
     sim_trace(&((struct request *)operation->data)->member->cluster->world, 0x0d0e + (uint64_t)status);
-    request_finish(operation->data, status, outcome);
+    request_answer(operation->data, status, outcome);
 }
 
 static void read_done(struct replica_read *read, enum operation_status status)
@@ -111,7 +150,7 @@ static void read_done(struct replica_read *read, enum operation_status status)
             *request->probe = true;
         }
     }
-    request_finish(request, status, NULL);
+    request_answer(request, status, NULL);
 }
 
 static void request_arrives(void *arg)
@@ -121,7 +160,7 @@ static void request_arrives(void *arg)
     request->submitted = true;
     request->submitted_ns = member->cluster->world.now_ns;
     if (member->state != MEMBER_UP || member->replica == NULL) {
-        request_finish(request, OPERATION_NO_LEADER, NULL); /* it takes nothing more */
+        request_answer(request, OPERATION_NO_LEADER, NULL); /* it takes nothing more */
     } else if (request->kind == REQUEST_READ) {
         request->read.done = read_done;
         request->read.data = request;
@@ -157,17 +196,28 @@ static void request_send(struct request *request)
 void requests_drop(struct member *member)
 {
     struct cluster *cluster = member->cluster;
-    while (member->requests != NULL) {
-        struct request *request = member->requests;
+    struct request *next;
+    for (struct request *request = member->requests; request != NULL; request = next) {
         struct client *client = request->client;
+        next = request->next;
+        if (request->answered) {
+            continue;
+        }
         if (!request->submitted && request->kind == REQUEST_ACQUIRE) {
             audit_key_not_proposed(cluster->audit, request->key);
         }
-        struct request copy = *request;
+        enum request_kind kind = request->kind;
         request_free(request);
         if (client != NULL) {
-            client_answered(client, &copy, OPERATION_UNKNOWN, NULL);
+            client_answered(client, kind, OPERATION_UNKNOWN, NULL);
         }
+    }
+}
+
+void requests_free(struct member *member)
+{
+    while (member->requests != NULL) {
+        request_free(member->requests);
     }
 }
 
@@ -175,7 +225,7 @@ void requests_check(struct member *member)
 {
     struct sim_world *world = &member->cluster->world;
     for (struct request *request = member->requests; request != NULL; request = request->next) {
-        if (request->submitted && world->now_ns - request->submitted_ns > FORGOTTEN_NS &&
+        if (request->submitted && !request->answered && world->now_ns - request->submitted_ns > FORGOTTEN_NS &&
             member->node->busy_until < world->now_ns && member->state == MEMBER_UP) {
             sim_fail(world, "%s has forgotten a request of kind %d", member->node->name, (int)request->kind);
         }
@@ -250,7 +300,7 @@ static void send_release(struct client *client, struct request *request)
     command->schedule_id = slice_of(request->schedule);
     command->token = request->token;
     command->has_outcome = true;
-    command->outcome = request->outcome = client->outcome;
+    command->outcome = request->reported = client->outcome;
     audit_release_asked(client->cluster->audit, request->token, client->outcome);
 }
 
@@ -395,11 +445,11 @@ static void acquire_answered(struct client *client, const struct outcome *outcom
     }
 }
 
-static void client_answered(struct client *client, const struct request *request, enum operation_status status,
+static void client_answered(struct client *client, enum request_kind kind, enum operation_status status,
                             const struct outcome *outcome)
 {
     struct rng *rng = &client->cluster->rng;
-    if (request->kind == REQUEST_READ) {
+    if (kind == REQUEST_READ) {
         rest(client);
         return;
     }

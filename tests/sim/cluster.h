@@ -4,6 +4,7 @@
 #define BATON_SIM_CLUSTER_H
 
 #include "audit.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "replica/replica.h"
 #include "scenario.h"
@@ -57,11 +58,17 @@ struct request {
     bool altered;
     uint64_t key;
     uint64_t token;
-    enum run_outcome outcome;
+    enum run_outcome reported;
     bool *probe;    /* becomes true when it was answered; NULL: a client's */
     uint64_t floor; /* acknowledged when a read began */
     struct audit_times times;
     uint64_t submitted_ns;
+    /* The answer travels: it is looked at when the entry that it comes from has been applied as a whole. */
+    bool answered;
+    enum operation_status status;
+    struct outcome outcome;
+    struct grant_view first_holder;
+    char answer_schedule[LIMIT_NAME_BYTES], answer_occurrence[LIMIT_OCCURRENCE_BYTES];
     struct operation operation;
     struct replica_read read;
     char schedule[64], holder[64], occurrence[64], key_name[64], metadata[64];
@@ -122,6 +129,7 @@ void member_storage_options(struct member *member, struct storage_options *optio
 void client_open(struct client *client, struct cluster *cluster, unsigned index);
 void client_close(struct client *client);
 void requests_drop(struct member *member); /* its process is gone */
+void requests_free(struct member *member); /* the world ends */
 void requests_check(struct member *member);
 /* A read through this member on nobody's behalf; *done becomes true when it was answered. */
 void request_probe(struct member *member, bool *done);

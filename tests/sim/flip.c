@@ -112,12 +112,14 @@ static void look_take(struct member *member, struct sim_disk *disk, struct look 
     look->error = storage_open(&options, &storage, NULL);
     if (look->error == ERROR_NONE) {
         buffer_init(&facts);
-        storage_loaded(storage, &loaded);
         look_at_identity(storage, &facts);
-        add(&facts, &loaded.term, sizeof loaded.term);
-        add(&facts, &loaded.vote, sizeof loaded.vote);
-        look_at_log(&loaded, look);
-        look->error = look_at_snapshot(storage, &facts);
+        if (storage_identity(storage) != NULL && storage_identity(storage)->initialised) {
+            storage_loaded(storage, &loaded);
+            add(&facts, &loaded.term, sizeof loaded.term);
+            add(&facts, &loaded.vote, sizeof loaded.vote);
+            look_at_log(&loaded, look);
+            look->error = look_at_snapshot(storage, &facts);
+        }
         look->rest = checksum_128(facts.base, facts.len);
         buffer_close(&facts);
     }
@@ -233,11 +235,12 @@ static void fail(struct member *member, const struct place *place, const char *w
              (unsigned long long)place->offset, (int)place->target, what);
 }
 
+/* The first block of a segment is its header, and the second may hold the first entry, from before there was a log. */
 static void judge(struct member *member, const struct place *place, enum sim_block block, const struct look *sound,
                   const struct look *damaged, bool changed)
 {
     struct counts *counts = &member->cluster->counts;
-    bool never = place->target == TARGET_LOG && block == SIM_BLOCK_NEVER && place->offset >= LIMIT_BLOCK_BYTES;
+    bool never = place->target == TARGET_LOG && block == SIM_BLOCK_NEVER && place->offset >= 2 * LIMIT_BLOCK_BYTES;
     if (damaged->error != ERROR_NONE) {
         counts->flips_refused++;
         if (place->target == TARGET_SLOT) {

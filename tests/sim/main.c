@@ -1,6 +1,6 @@
 /* sim: runs seeds, and says which one failed and how to see it again.
  *
- *   sim --seeds N [--from SEED | --fresh] [--steps N] [--jobs N] [--verbose]
+ *   sim --seeds N [--from SEED | --fresh] [--steps N] [--jobs N] [--without-guard N] [--verbose]
  *
  * Workers are processes, so that an abort inside a room costs one seed and not the run. Every eighth seed runs twice and
  * must leave the same trace. Over enough seeds, everything that is meant to happen must have happened often enough:
@@ -29,6 +29,7 @@ struct options {
     uint64_t from;
     uint64_t steps;
     uint64_t jobs;
+    unsigned guards_off;
     bool verbose;
 };
 
@@ -46,7 +47,8 @@ struct worker {    /* in memory that parent and worker share */
 
 static void usage(void)
 {
-    (void)fprintf(stderr, "usage: sim --seeds N [--from SEED | --fresh] [--steps N] [--jobs N] [--verbose]\n");
+    (void)fprintf(stderr, "usage: sim --seeds N [--from SEED | --fresh] [--steps N] [--jobs N] "
+                          "[--without-guard N] [--verbose]\n");
     exit(64);
 }
 
@@ -76,6 +78,7 @@ static void parse(int argc, char **argv, struct options *options)
         {"steps", required_argument, NULL, 'n'},
         {"jobs", required_argument, NULL, 'j'},
         {"verbose", no_argument, NULL, 'v'},
+        {"without-guard", required_argument, NULL, 'g'},
         {NULL, 0, NULL, 0},
     };
     *options = (struct options){.seeds = 1, .from = 1, .steps = DEFAULT_STEPS, .jobs = 1};
@@ -95,6 +98,9 @@ static void parse(int argc, char **argv, struct options *options)
             break;
         case 'j':
             options->jobs = number(optarg);
+            break;
+        case 'g':
+            options->guards_off |= 1u << (number(optarg) - 1) % 32;
             break;
         case 'v':
             options->verbose = true;
@@ -120,7 +126,8 @@ static void tell_failure(const struct options *options, uint64_t seed, const cha
 
 static bool run_seed(const struct options *options, uint64_t seed, struct worker *worker)
 {
-    struct scenario_options scenario = {.seed = seed, .steps = options->steps, .verbose = options->verbose};
+    struct scenario_options scenario = {
+        .seed = seed, .steps = options->steps, .guards_off = options->guards_off, .verbose = options->verbose};
     struct scenario_result result = {.counts = worker->counts};
     scenario_run(&scenario, &result);
     worker->counts = result.counts;

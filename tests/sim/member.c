@@ -26,6 +26,13 @@ static void log_print(void *data, const char *line, size_t len)
                   line);
 }
 
+static void log_drop(void *data, const char *line, size_t len)
+{
+    (void)data;
+    (void)line;
+    (void)len;
+}
+
 static void say(const struct member *member, const char *what, const char *detail)
 {
     if (member->cluster->options->verbose) {
@@ -83,11 +90,22 @@ static void replica_changed(void *arg)
     }
 }
 
+/* After an install the first that is shown is the snapshot's own index, beyond what was applied. */
+static void count_install(struct member *member, uint64_t index)
+{
+    struct storage_snapshot_info info;
+    if (member->last_applied > 0 && index > member->last_applied + 1) {
+        storage_snapshot_newest(member->storage, &info);
+        member->cluster->counts.installs += info.index == index;
+    }
+}
+
 static void replica_applied(void *arg, uint64_t index, const struct lock_table *table)
 {
     struct member *member = arg;
     if (!member->node->doomed) {
         audit_applied(member->cluster->audit, member->node->name, index, (struct lock_table *)table);
+        count_install(member, index);
         member->last_applied = index;
     }
 }
@@ -105,21 +123,16 @@ void member_open(struct member *member, unsigned index)
     member->log = (struct log){.level = cluster->options->verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR,
                                .data = member,
                                .wall_ms = log_wall_ms,
-                               .write = log_print,
+                               .write = cluster->options->verbose ? log_print : log_drop,
                                .render = log_render_text};
-    if (!cluster->options->verbose) {
-        member->log.level = (enum log_level) - 1;
-    }
     cluster->spec[index] = (struct replica_member){
         .name = member->node->name, .host = member->node->name, .http_port = RAFT_PORT - 1, .raft_port = RAFT_PORT};
 }
 
 void member_close(struct member *member)
 {
-    if (member->state == MEMBER_UP || member->state == MEMBER_CLOSING) {
-        member_kill(member, SIM_KILLED);
-    }
     sim_cancel(&member->cluster->world, member->restart);
+    requests_free(member);
     sim_node_close(member->node);
 }
 
@@ -161,6 +174,7 @@ static enum error start_replica(struct member *member, struct error_text *text)
         .snapshot_entry_bytes = cluster->snapshot_entry_bytes,
         .snapshot_log_bytes = 16 * cluster->segment_bytes,
         .snapshot_trailing = cluster->snapshot_trailing,
+        .test_guards_off = cluster->options->guards_off,
         .fatal = replica_fatal,
         .changed = replica_changed,
         .applied = replica_applied,
@@ -246,8 +260,8 @@ void member_kill(struct member *member, enum sim_death death)
     member->replica = NULL;
     member->storage = NULL;
     member->leads = false;
-    requests_drop(member);
     member->state = member->refused ? MEMBER_LOST : MEMBER_DOWN;
+    requests_drop(member);
 }
 
 /* ---- an orderly stop ---- */
@@ -290,11 +304,7 @@ static void count_snapshot(struct member *member)
         member->last_snapshot = info.index;
     } else if (info.index > member->last_snapshot) {
         member->last_snapshot = info.index;
-        if (info.index > member->last_applied) {
-            member->cluster->counts.installs++; /* it holds what this member never applied */
-        } else {
-            member->cluster->counts.snapshots++;
-        }
+        member->cluster->counts.snapshots++;
     }
 }
 

@@ -1,8 +1,18 @@
 /* The nemesis: every few hundred milliseconds of a stretch of chaos it breaks one thing. What it breaks for a while it
  * mends itself, and at the end of the stretch everything. A disk is taken away for good at most once in a seed. */
+#include <stdio.h>
+
 #include "cluster.h"
 
 static void strike(void *arg);
+
+static void say(const struct cluster *cluster, const char *what, const struct member *member)
+{
+    if (cluster->options->verbose) {
+        (void)fprintf(stderr, "%12.6f nemesis: %s %s\n", (double)cluster->world.now_ns / 1e9, what,
+                      member == NULL ? "" : member->node->name);
+    }
+}
 
 static struct member *any_member(struct cluster *cluster)
 {
@@ -46,6 +56,7 @@ static void arm(struct cluster *cluster, struct member *member)
         return;
     }
     uint64_t n = rng_between(&cluster->rng, 1, 60);
+    say(cluster, "a disk operation will fail or end", member);
     if (rng_chance(&cluster->rng, 600)) {
         sim_disk_crash_at(member->node->disk, n);
     } else {
@@ -73,6 +84,7 @@ static void fill_disk(struct cluster *cluster, struct member *member)
     member->full_until_ns = cluster->world.now_ns + lasts;
     sim_disk_set_capacity(member->node->disk,
                           sim_disk_used(member->node->disk) + rng_below(&cluster->rng, 4 * cluster->segment_bytes));
+    say(cluster, "fills the disk of", member);
     audit_allow_capacity(cluster->audit);
     cluster->counts.full_disks++;
     (void)sim_schedule(&cluster->world, NULL, lasts, SIM_SCENARIO, disk_is_emptied, member);
@@ -83,6 +95,7 @@ static void fill_disk(struct cluster *cluster, struct member *member)
 static void mend_network(void *arg)
 {
     struct cluster *cluster = arg;
+    say(cluster, "mends the network", NULL);
     sim_network_heal(&cluster->world);
 }
 
@@ -103,6 +116,7 @@ static void partition(struct cluster *cluster)
             sim_network_block(&cluster->world, other, alone, true);
         }
     }
+    say(cluster, one_line ? "parts a line of" : "parts", &cluster->members[alone]);
     cluster->counts.partitions++;
     (void)sim_schedule(&cluster->world, NULL, rng_between(&cluster->rng, 50, 6000) * SIM_MS, SIM_SCENARIO, mend_network,
                        cluster);
@@ -114,6 +128,7 @@ static void slow_line(struct cluster *cluster)
     unsigned to = (from + 1 + (unsigned)rng_below(&cluster->rng, MEMBERS - 1)) % MEMBERS;
     sim_network_slow(&cluster->world, from, to, rng_below(&cluster->rng, 300) * SIM_MS,
                      rng_below(&cluster->rng, 20 * SIM_US));
+    say(cluster, "slows a line of", &cluster->members[from]);
     cluster->counts.slow_lines++;
     (void)sim_schedule(&cluster->world, NULL, rng_between(&cluster->rng, 500, 5000) * SIM_MS, SIM_SCENARIO,
                        mend_network, cluster);
@@ -121,6 +136,7 @@ static void slow_line(struct cluster *cluster)
 
 static void cut(struct cluster *cluster)
 {
+    say(cluster, "cuts connections", NULL);
     for (uint64_t n = rng_between(&cluster->rng, 1, 3); n > 0; n--) {
         (void)sim_network_cut(&cluster->world, (enum sim_cut)rng_below(&cluster->rng, 3));
     }
@@ -131,6 +147,7 @@ static void cut(struct cluster *cluster)
 static void pause(struct cluster *cluster, struct member *member)
 {
     sim_node_pause(member->node, rng_between(&cluster->rng, 20, 3000) * SIM_MS);
+    say(cluster, "pauses", member);
     cluster->counts.pauses++;
 }
 
@@ -155,6 +172,7 @@ static void wipe(struct cluster *cluster, struct member *member)
     member_kill(member, SIM_POWER_LOSS);
     sim_disk_wipe(member->node->disk);
     member->wiped = true;
+    say(cluster, "empties the disk of", member);
     cluster->counts.wiped_disks++;
     member_restart_in(member, rng_between(&cluster->rng, 5, 4000) * SIM_MS);
 }
@@ -184,6 +202,7 @@ static void strike(void *arg)
     } else if (die < 910) {
         move_clock(cluster, member);
     } else if (die < 940) {
+        say(cluster, "garbles a piece", NULL);
         sim_network_garble(&cluster->world);
         cluster->counts.garbled++;
     } else if (die < 990) {
@@ -205,6 +224,7 @@ void nemesis_begin(struct cluster *cluster)
 void nemesis_end(struct cluster *cluster)
 {
     cluster->calm = true;
+    say(cluster, "rests", NULL);
     sim_cancel(&cluster->world, cluster->strike);
     cluster->strike = NULL;
     sim_network_heal(&cluster->world);

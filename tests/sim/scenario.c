@@ -148,6 +148,12 @@ static void cluster_close(struct cluster *cluster)
         client_close(&cluster->clients[i]);
     }
     for (unsigned i = 0; i < MEMBERS; i++) {
+        struct member *member = &cluster->members[i];
+        if (member->state == MEMBER_UP || member->state == MEMBER_CLOSING) {
+            member_kill(member, SIM_KILLED);
+        }
+    }
+    for (unsigned i = 0; i < MEMBERS; i++) {
         member_close(&cluster->members[i]);
     }
     sim_node_close(cluster->looker);
@@ -192,6 +198,9 @@ void scenario_run(const struct scenario_options *options, struct scenario_result
         check_refused(&cluster);
     }
     check_converged(&cluster);
+    if (cluster.world.failed && options->verbose) {
+        sim_network_print(&cluster.world);
+    }
     collect(&cluster, result);
     cluster_close(&cluster);
 }

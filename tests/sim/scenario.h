@@ -11,8 +11,9 @@
 
 struct scenario_options {
     uint64_t seed;
-    uint64_t steps; /* events, about: the last stretch is finished */
-    bool verbose;   /* every member's log on standard error */
+    uint64_t steps;      /* events, about: the last stretch is finished */
+    unsigned guards_off; /* bit N − 1: guard N of LIBRAFT.md, to see that seeds fail without it */
+    bool verbose;        /* every member's log on standard error */
 };
 
 struct scenario_result {

@@ -746,7 +746,8 @@ bool sim_network_cut(struct sim_world *world, enum sim_cut how)
     for (uint64_t skip = rng_below(&world->rng, fabric->n_streams); skip > 0; skip--) {
         stream = stream->next;
     }
-    if (!stream->ends[0].open || stream->ends[0].gone || stream->ends[1].gone || stream->silent) {
+    if (!stream->ends[0].open || stream->ends[0].gone || stream->ends[1].gone || stream->silent ||
+        stream->ends[0].ending != ENDING_NOT) {
         return false;
     }
     world->counts.cuts++;
@@ -770,4 +771,20 @@ bool sim_network_cut(struct sim_world *world, enum sim_cut how)
 void sim_network_garble(struct sim_world *world)
 {
     world->fabric->garble = true;
+}
+
+void sim_network_print(const struct sim_world *world)
+{
+    for (const struct stream *stream = world->fabric->streams; stream != NULL; stream = stream->next) {
+        (void)fprintf(stderr, "stream %llu%s:", (unsigned long long)stream->number, stream->silent ? " (silent)" : "");
+        for (unsigned side = 0; side < 2; side++) {
+            const struct connection *end = &stream->ends[side];
+            (void)fprintf(
+                stderr,
+                " %s open %d held %d gone %d stalled %d ending %d on wire %zu unread %zu arrival %d time-out %d;",
+                end->node->name, end->open, end->held, end->gone, end->stalled, (int)end->ending, end->on_wire,
+                end->in.len, end->arrival != NULL, end->timeout != NULL);
+        }
+        (void)fprintf(stderr, "\n");
+    }
 }

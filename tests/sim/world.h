@@ -236,5 +236,6 @@ enum sim_cut { SIM_CUT_FIN, SIM_CUT_RESET, SIM_CUT_SILENT };
 bool sim_network_cut(struct sim_world *world, enum sim_cut how);
 /* The next piece that arrives anywhere is altered by one bit. */
 void sim_network_garble(struct sim_world *world);
+void sim_network_print(const struct sim_world *world); /* on standard error */
 
 #endif

@@ -683,30 +683,41 @@ static void crash_files(struct world *world, enum world_crash how)
         }
     }
     for (size_t i = 0; i < world->n_writes; i++) {
+        const struct disk_write *write = world->writes[i];
         if (how == WORLD_KEEP) {
-            write_apply(world->writes[i]);
+            write_apply(write);
+        } else if (how == WORLD_DIE && world_random(world) % 4 != 0) {
+            struct world_file *file = write->file->file;
+            content_write(&file->now, &file->now_len, write->offset, write->base, write->len);
         } else if (how == WORLD_TEAR) {
-            write_tear(world, world->writes[i]);
+            write_tear(world, write);
         }
     }
     world->n_writes = 0;
 }
 
-void world_crash(struct world *world, enum world_crash how)
+static void crash_names(struct world *world, enum world_crash how)
 {
     const char *directories[] = {"", "log", "snapshot"};
-    crash_files(world, how);
     for (size_t i = 0; i < 3; i++) {
         size_t n = how == WORLD_LOSE ? 0 : how == WORLD_KEEP ? SIZE_MAX : world_random(world) % (WORLD_ENTRIES / 16);
         operations_settle(world, directories[i], n);
     }
-    handles_close(world);
     entries_copy(world->now, world->safe);
     for (size_t i = 0; i < WORLD_ENTRIES; i++) {
         struct world_file *file = world->now[i].file;
         if (file != NULL) {
             content_copy(&file->now, &file->now_len, file->safe, file->safe_len);
         }
+    }
+}
+
+void world_crash(struct world *world, enum world_crash how)
+{
+    crash_files(world, how);
+    handles_close(world);
+    if (how != WORLD_DIE) {
+        crash_names(world, how);
     }
     world->posts = NULL;
     world->posts_end = &world->posts;
@@ -715,7 +726,7 @@ void world_crash(struct world *world, enum world_crash how)
     world->stopped = false;
     world->after_fault = 0;
     world->count = 0;
-    world_restart(world);
+    world->locked = false;
 }
 
 void world_restart(struct world *world)

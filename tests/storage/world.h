@@ -25,9 +25,11 @@ struct world_entry { /* a name; an empty path is a free place */
 
 enum world_crash {
     WORLD_LOSE, /* what wasn't synced is gone */
-    WORLD_KEEP, /* all of it made it: the process died, the machine didn't */
+    WORLD_KEEP, /* all of it made it */
     WORLD_TEAR, /* sectors and names made it at random */
+    WORLD_DIE,  /* the process died: all of it is there to be read, and what wasn't synced can still be lost */
 };
+#define WORLD_CRASHES 4
 
 enum world_fault {
     WORLD_FAIL,         /* the operation does nothing and fails */
@@ -54,8 +56,8 @@ struct world {
     bool locked;
     uint64_t free_bytes;
 
-    unsigned count;     /* operations that could change something, so far */
-    unsigned fail_at;   /* the operation with this number fails; 0: none */
+    unsigned count;   /* operations that could change something, so far */
+    unsigned fail_at; /* the operation with this number fails; 0: none */
     unsigned max_in_flight;
     enum world_fault fault;
     enum error fault_error;
@@ -85,7 +87,8 @@ void world_finish_write(struct world *world, size_t n); /* the n-th in flight */
 /* Time passes, timers fire, everything runs. */
 void world_advance(struct world *world, uint64_t ms);
 
-/* The power is cut: handles, writes in flight, posts, works and timers are gone. */
+/* The power is cut: handles, writes in flight, posts and works are gone. storage_crash comes after it (the writes in
+ * flight are in its memory). */
 void world_crash(struct world *world, enum world_crash how);
 /* The process ended in order: nothing may be open or in flight; the lock is free again. */
 void world_restart(struct world *world);

@@ -1,0 +1,152 @@
+/* Snapshots: taken when due, loaded at start, sent to a member that was away, taken up again where it broke off. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "cluster.h"
+
+static void open_with_small_snapshots(struct cluster *cluster, uint64_t seed)
+{
+    cluster_open(cluster, 3, seed);
+    cluster->snapshot_entry_bytes = 4096;
+    cluster->snapshot_trailing = 8;
+    cluster_start_all(cluster);
+}
+
+/* Locks and releases, one after the other; returns the newest token. */
+static uint64_t work_hard(struct cluster *cluster, struct node *node, unsigned rounds)
+{
+    uint64_t token = 0;
+    for (unsigned i = 0; i < rounds; i++) {
+        struct ask ask;
+        char schedule[32];
+        (void)snprintf(schedule, sizeof schedule, "job-%u", i % 50);
+        ask_acquire(node, &ask, schedule, "agent", 600000);
+        ask_wait(cluster, &ask);
+        assert_int_equal(ask.status, OPERATION_APPLIED);
+        assert_int_equal(ask.code, OUTCOME_DONE);
+        token = ask.token;
+        ask_release(node, &ask, schedule, token);
+        ask_wait(cluster, &ask);
+        assert_int_equal(ask.code, OUTCOME_DONE);
+    }
+    return token;
+}
+
+static void due_snapshot_is_taken_and_found_again(void **state)
+{
+    (void)state;
+    struct cluster cluster;
+    open_with_small_snapshots(&cluster, 21);
+    struct node *leader = cluster_wait_leader(&cluster);
+    struct ask held;
+    ask_acquire(leader, &held, "kept", "agent-kept", 6000000);
+    ask_wait(&cluster, &held);
+    (void)work_hard(&cluster, leader, 150);
+    cluster_run(&cluster, 500);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_true(node_status(&cluster.nodes[i]).last_snapshot_index > 100);
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        node_kill(&cluster.nodes[i], SIM_POWER_LOSS);
+    }
+    cluster_start_all(&cluster);
+    leader = cluster_wait_leader(&cluster);
+    struct look look;
+    look_at(leader, &look, "kept");
+    look_wait(&cluster, &look);
+    assert_true(look.held);
+    assert_int_equal(look.token, held.token);
+    (void)work_hard(&cluster, leader, 5);
+    cluster_close(&cluster);
+}
+
+static bool caught_up(void *arg)
+{
+    struct cluster *cluster = arg;
+    uint64_t applied = cluster->nodes[0].applied;
+    for (unsigned i = 1; i < cluster->n; i++) {
+        if (cluster->nodes[i].applied != applied || node_status(&cluster->nodes[i]).applied_index == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void member_that_was_away_gets_a_snapshot(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 30; seed < 40; seed++) {
+        struct cluster cluster;
+        open_with_small_snapshots(&cluster, seed);
+        struct node *leader = cluster_wait_leader(&cluster);
+        (void)work_hard(&cluster, leader, 5);
+        struct node *away = cluster_other(&cluster, leader);
+        uint64_t last = away->applied;
+        node_kill(away, SIM_KILLED);
+        (void)work_hard(&cluster, leader, 200);
+        cluster_run(&cluster, 500);
+        leader = cluster_wait_leader(&cluster);
+        assert_true(node_status(leader).last_snapshot_index > last + 8);
+        node_start(away);
+        cluster_wait(&cluster, 20000, caught_up, &cluster, "the member to catch up");
+        assert_true(away->applies < 300); /* it didn't get all entries */
+        (void)work_hard(&cluster, leader, 20);
+        cluster_wait(&cluster, 5000, caught_up, &cluster, "the member to stay");
+        node_kill(away, SIM_POWER_LOSS);
+        node_start(away);
+        cluster_wait(&cluster, 20000, caught_up, &cluster, "the member to come back by itself");
+        cluster_close(&cluster);
+    }
+}
+
+struct progress {
+    struct node *node;
+    uint64_t written;
+};
+
+static bool has_received(void *arg)
+{
+    const struct progress *progress = arg;
+    return progress->node->replica != NULL && progress->node->replica->receiving != NULL;
+}
+
+static void transfer_survives_a_cut_and_a_crash_of_the_receiver(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 50; seed < 60; seed++) {
+        struct cluster cluster;
+        open_with_small_snapshots(&cluster, seed);
+        struct node *leader = cluster_wait_leader(&cluster);
+        struct node *away = cluster_other(&cluster, leader);
+        node_kill(away, SIM_KILLED);
+        (void)work_hard(&cluster, leader, 150);
+        node_start(away);
+        struct progress progress = {.node = away};
+        cluster_wait(&cluster, 20000, has_received, &progress, "a transfer to begin");
+        if (seed % 2 == 0) {
+            for (unsigned i = 0; i < 6; i++) {
+                (void)sim_network_cut(&cluster.world, SIM_CUT_RESET);
+            }
+        } else {
+            node_kill(away, SIM_POWER_LOSS);
+            node_start(away);
+        }
+        cluster_wait(&cluster, 30000, caught_up, &cluster, "the member to catch up");
+        cluster_close(&cluster);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(due_snapshot_is_taken_and_found_again),
+        cmocka_unit_test(member_that_was_away_gets_a_snapshot),
+        cmocka_unit_test(transfer_survives_a_cut_and_a_crash_of_the_receiver),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
