@@ -170,11 +170,11 @@ start_node "$first"
 wait_healthy "$first"
 say "6. $first is back and healthy. Each job ran exactly once. The cluster stays up; try it:"
 cat <<END
-   curl -s $n1/health
-   curl -s -d '{"holder": "me", "ttl_ms": 60000}' $n2/locks/demo
-   curl -s -d '{"holder": "you", "ttl_ms": 60000}' $n3/locks/demo
+   curl -s $n1/health; echo
+   curl -s -d '{"holder": "me", "ttl_ms": 60000}' $n2/locks/demo; echo
+   curl -s -d '{"holder": "you", "ttl_ms": 60000}' $n3/locks/demo; echo
    token=\$(curl -s $n1/locks/demo | sed 's/.*"token": *\([0-9]*\).*/\1/')
-   curl -s -X DELETE "$n3/locks/demo?token=\$token"
+   curl -s -X DELETE "$n3/locks/demo?token=\$token"; echo
    tail $home/n1.log
    deploy/quickstart.sh --stop
 END

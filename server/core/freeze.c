@@ -2,35 +2,30 @@
  * but the frozen struct, the chunks it lists, and the blocks in them. */
 #include "core/table.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 struct lock_table_frozen *lock_table_freeze(struct lock_table *table)
 {
-    CHECK(table->frozen == NULL);
-    struct lock_table_frozen *frozen = malloc(sizeof *frozen);
-    CHECK(frozen != NULL);
+    struct lock_table_frozen *frozen = &table->frozen;
+    CHECK(!table->is_frozen);
+    table_reserve_frozen(table);
     frozen->numbers = table->numbers;
     frozen->n_schedules = table->n_schedules;
     frozen->n_chunks = table->n_chunks;
-    frozen->chunks = malloc((table->n_chunks + 1) * sizeof(struct table_chunk *));
-    CHECK(frozen->chunks != NULL);
     if (table->n_chunks > 0) {
         memcpy(frozen->chunks, table->chunks, table->n_chunks * sizeof(struct table_chunk *));
     }
     frozen->next_slot = 0;
     table->epoch++;
-    table->frozen = frozen;
+    table->is_frozen = true;
     return frozen;
 }
 
 void lock_table_thaw(struct lock_table *table, struct lock_table_frozen *frozen)
 {
-    CHECK(frozen != NULL && table->frozen == frozen);
-    table->frozen = NULL;
+    CHECK(table->is_frozen && frozen == &table->frozen);
+    table->is_frozen = false;
     graveyard_append(&table->dead, &table->doomed);
-    free(frozen->chunks);
-    free(frozen);
 }
 
 void lock_table_frozen_table(const struct lock_table_frozen *frozen, struct table_image *image)

@@ -7,12 +7,10 @@
 static void check_heap(const struct lock_table *table)
 {
     for (size_t i = 0; i < table->n_schedules; i++) {
-        const struct table_node *node = table_node(table, table->heap[i]);
+        const struct table_node *node = table_node(table, table->heap[i].slot);
         CHECK(node->schedule != NULL && node->heap_position == i);
-        CHECK(node->due.at_ms > table->numbers.now_ms);
-        if (i > 0) {
-            CHECK(!due_before(node->due, table_node(table, table->heap[(i - 1) / 2])->due));
-        }
+        CHECK(table->heap[i].due.at_ms > table->numbers.now_ms);
+        CHECK(i == 0 || !due_before(table->heap[i].due, table->heap[(i - 1) / 2].due));
     }
 }
 
@@ -45,7 +43,8 @@ void lock_table_check(const struct lock_table *table)
         CHECK(schedule_image_is_sound(&draft->image, &table->numbers));
         CHECK(slice_compare(before, draft->image.id) < 0);
         struct schedule_due due = schedule_image_due(&draft->image);
-        CHECK(due.at_ms == node->due.at_ms && due.token == node->due.token);
+        const struct heap_entry *entry = &table->heap[node->heap_position];
+        CHECK(entry->slot == node->slot && due.at_ms == entry->due.at_ms && due.token == entry->due.token);
         CHECK(node->schedule->counted_bytes == schedule_image_count_bytes(&draft->image));
         CHECK(node->schedule->epoch <= table->epoch);
         before = schedule_id(node->schedule);

@@ -25,7 +25,7 @@ void lock_table_close(struct lock_table *table)
     if (table == NULL) {
         return;
     }
-    CHECK(table->frozen == NULL);
+    CHECK(!table->is_frozen);
     table_sweep(table, SIZE_MAX);
     for (uint32_t slot = 0; slot < table->n_slots; slot++) {
         free(table_node(table, slot)->schedule);
@@ -37,6 +37,7 @@ void lock_table_close(struct lock_table *table)
     free(table->chunks);
     free(table->nodes);
     free(table->heap);
+    free(table->frozen.chunks);
     buffer_close(&table->scratch);
     free(table);
 }
@@ -76,7 +77,7 @@ static void end_due(struct lock_table *table, struct table_node *node)
         table_remove(table, node);
         return;
     }
-    struct grant_image *grant = draft_find_grant(&table->draft, node->due.token);
+    struct grant_image *grant = draft_find_grant(&table->draft, schedule_image_due(&table->draft.image).token);
     CHECK(grant != NULL);
     table_end_grant(table, &table->draft, grant, RUN_EXPIRED);
     table->expirations++;
@@ -93,13 +94,13 @@ void lock_table_advance(struct lock_table *table, const struct apply_context *co
     numbers->wall_ms = wall_ms > -TABLE_WALL_MAX_MS ? wall_ms : -TABLE_WALL_MAX_MS;
     table_sweep(table, TABLE_SWEEP);
     while (lock_table_next_deadline(table) <= numbers->now_ms) {
-        end_due(table, table_node(table, table->heap[0]));
+        end_due(table, table_node(table, table->heap[0].slot));
     }
 }
 
 uint64_t lock_table_next_deadline(const struct lock_table *table)
 {
-    return table->n_schedules == 0 ? UINT64_MAX : table_node(table, table->heap[0])->due.at_ms;
+    return table->n_schedules == 0 ? UINT64_MAX : table->heap[0].due.at_ms;
 }
 
 /* ---- commands ---- */

@@ -9,31 +9,41 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void put_number(struct buffer *out, uint64_t value)
+/* Where the next byte goes; schedule_pack has made room for all of them. */
+struct packing {
+    uint8_t *at;
+};
+
+static void put_number(struct packing *out, uint64_t value)
 {
-    uint8_t bytes[10];
-    size_t len = 0;
     while (value >= 0x80) {
-        bytes[len++] = (uint8_t)(value | 0x80);
+        *out->at++ = (uint8_t)(value | 0x80);
         value >>= 7;
     }
-    bytes[len++] = (uint8_t)value;
-    buffer_append(out, bytes, len);
+    *out->at++ = (uint8_t)value;
 }
 
 /* 0, −1, 1, −2, … become 0, 1, 2, 3, … */
-static void put_signed(struct buffer *out, int64_t value)
+static void put_signed(struct packing *out, int64_t value)
 {
     put_number(out, (uint64_t)value << 1 ^ (value < 0 ? UINT64_MAX : 0));
 }
 
-static void put_slice(struct buffer *out, struct slice slice)
+static void put_bytes(struct packing *out, const void *bytes, size_t len)
 {
-    put_number(out, slice_is_present(slice) ? slice.len + 1 : 0);
-    buffer_append_slice(out, slice);
+    if (len > 0) {
+        memcpy(out->at, bytes, len);
+        out->at += len;
+    }
 }
 
-static void pack_grant(struct buffer *out, const struct grant_image *grant)
+static void put_slice(struct packing *out, struct slice slice)
+{
+    put_number(out, slice_is_present(slice) ? slice.len + 1 : 0);
+    put_bytes(out, slice.base, slice.len);
+}
+
+static void pack_grant(struct packing *out, const struct grant_image *grant)
 {
     put_number(out, grant->token);
     put_number(out, grant->granted_ms);
@@ -46,7 +56,7 @@ static void pack_grant(struct buffer *out, const struct grant_image *grant)
     put_slice(out, grant->metadata);
 }
 
-static void pack_run(struct buffer *out, const struct run_image *run)
+static void pack_run(struct packing *out, const struct run_image *run)
 {
     put_number(out, run->token);
     put_number(out, run->granted_ms);
@@ -58,7 +68,7 @@ static void pack_run(struct buffer *out, const struct run_image *run)
         put_signed(out, run->late_outcome);
     }
     put_number(out, run->attempt);
-    buffer_append(out, run->fingerprint.bytes, sizeof run->fingerprint.bytes);
+    put_bytes(out, run->fingerprint.bytes, sizeof run->fingerprint.bytes);
     put_slice(out, run->holder);
     put_slice(out, run->occurrence);
     put_slice(out, run->idempotency_key);
@@ -66,7 +76,7 @@ static void pack_run(struct buffer *out, const struct run_image *run)
     put_slice(out, run->reason);
 }
 
-static void pack_occurrence(struct buffer *out, const struct occurrence_image *occurrence)
+static void pack_occurrence(struct packing *out, const struct occurrence_image *occurrence)
 {
     put_slice(out, occurrence->name);
     put_number(out, (occurrence->is_instant ? 1u : 0u) | (occurrence->succeeded ? 2u : 0u));
@@ -79,7 +89,7 @@ static void pack_occurrence(struct buffer *out, const struct occurrence_image *o
     put_number(out, occurrence->order);
 }
 
-static void pack_rest(struct buffer *out, const struct schedule_image *image)
+static void pack_rest(struct packing *out, const struct schedule_image *image)
 {
     put_number(out, image->has_floor ? 1 : 0);
     if (image->has_floor) {
@@ -108,18 +118,29 @@ struct slice schedule_id(const struct schedule *schedule)
     return id;
 }
 
+/* More than the fields of one grant, run or occurrence can take, but for its strings: at most ten numbers of at most ten
+ * bytes, a fingerprint, and the lengths. */
+#define PACKED_ITEM_BYTES 160u
+
 struct schedule *schedule_pack(const struct schedule_image *image, uint64_t epoch, struct buffer *scratch)
 {
+    uint32_t counted_bytes = schedule_image_count_bytes(image); /* all strings are in there */
+    size_t items = 1 + image->n_grants + image->n_runs + image->n_occurrences;
+    size_t room = counted_bytes + items * PACKED_ITEM_BYTES;
     buffer_clear(scratch);
-    buffer_append_slice(scratch, image->id);
-    pack_rest(scratch, image);
-    struct schedule *schedule = malloc(offsetof(struct schedule, bytes) + scratch->len);
-    CHECK(schedule != NULL && scratch->len <= UINT32_MAX);
+    uint8_t *begin = buffer_extend(scratch, room);
+    struct packing out = {.at = begin};
+    put_bytes(&out, image->id.base, image->id.len);
+    pack_rest(&out, image);
+    size_t len = (size_t)(out.at - begin);
+    CHECK(len <= room && len <= UINT32_MAX);
+    struct schedule *schedule = malloc(offsetof(struct schedule, bytes) + len);
+    CHECK(schedule != NULL);
     schedule->epoch = epoch;
-    schedule->counted_bytes = schedule_image_count_bytes(image);
-    schedule->packed_len = (uint32_t)scratch->len;
+    schedule->counted_bytes = counted_bytes;
+    schedule->packed_len = (uint32_t)len;
     schedule->id_len = (uint16_t)image->id.len;
-    memcpy(schedule->bytes, scratch->base, scratch->len);
+    memcpy(schedule->bytes, begin, len);
     return schedule;
 }
 
@@ -128,7 +149,7 @@ struct packed {
     const uint8_t *end;
 };
 
-static uint64_t take_number(struct packed *in)
+static uint64_t take_long_number(struct packed *in)
 {
     uint64_t value = 0;
     for (unsigned shift = 0;; shift += 7) {
@@ -139,6 +160,12 @@ static uint64_t take_number(struct packed *in)
             return value;
         }
     }
+}
+
+/* Most numbers are one byte. */
+static inline uint64_t take_number(struct packed *in)
+{
+    return in->at < in->end && *in->at < 0x80 ? *in->at++ : take_long_number(in);
 }
 
 static int64_t take_signed(struct packed *in)

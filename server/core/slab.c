@@ -95,7 +95,7 @@ void table_sweep(struct lock_table *table, size_t budget)
 
 static void discard_schedule(struct lock_table *table, struct schedule *schedule)
 {
-    if (table->frozen != NULL && schedule->epoch < table->epoch) {
+    if (table->is_frozen && schedule->epoch < table->epoch) {
         bury_schedule(&table->doomed, schedule);
     } else {
         free(schedule);
@@ -108,7 +108,7 @@ static void discard_schedule(struct lock_table *table, struct schedule *schedule
 static void set_slot(struct lock_table *table, uint32_t slot, struct schedule *schedule)
 {
     struct table_chunk **at = &table->chunks[slot / TABLE_CHUNK_SLOTS];
-    if (table->frozen != NULL && (*at)->epoch < table->epoch) {
+    if (table->is_frozen && (*at)->epoch < table->epoch) {
         struct table_chunk *copy = malloc(sizeof *copy);
         CHECK(copy != NULL);
         memcpy(copy->schedules, (*at)->schedules, sizeof copy->schedules);
@@ -127,12 +127,24 @@ static void *grown(void *memory, size_t count, size_t size)
     return more;
 }
 
+void table_reserve_frozen(struct lock_table *table)
+{
+    struct lock_table_frozen *frozen = &table->frozen;
+    if (frozen->chunks_capacity < table->chunks_capacity) {
+        frozen->chunks_capacity = table->chunks_capacity;
+        frozen->chunks = grown(frozen->chunks, frozen->chunks_capacity, sizeof(struct table_chunk *));
+    }
+}
+
 static void add_chunk(struct lock_table *table)
 {
     if (table->n_chunks == table->chunks_capacity) {
         table->chunks_capacity = table->chunks_capacity == 0 ? 16 : 2 * table->chunks_capacity;
         table->chunks = grown(table->chunks, table->chunks_capacity, sizeof(struct table_chunk *));
         table->nodes = grown(table->nodes, table->chunks_capacity, sizeof(struct table_node *));
+        if (!table->is_frozen) {
+            table_reserve_frozen(table);
+        }
     }
     struct table_chunk *chunk = calloc(1, sizeof *chunk);
     struct table_node *nodes = calloc(TABLE_CHUNK_SLOTS, sizeof *nodes);
@@ -163,7 +175,6 @@ struct table_node *table_add(struct lock_table *table, const struct schedule_ima
 {
     struct table_node *node = take_slot(table);
     node->schedule = schedule_pack(image, table->epoch, &table->scratch);
-    node->due = schedule_image_due(image);
     CHECK(RB_INSERT(table_tree, &table->tree, node) == NULL);
     set_slot(table, node->slot, node->schedule);
     table->state_bytes += node->schedule->counted_bytes;
@@ -172,7 +183,7 @@ struct table_node *table_add(struct lock_table *table, const struct schedule_ima
         table->heap_capacity = table->heap_capacity == 0 ? 64 : 2 * table->heap_capacity;
         table->heap = grown(table->heap, table->heap_capacity, sizeof *table->heap);
     }
-    heap_insert(table, node);
+    heap_insert(table, node, schedule_image_due(image));
     return node;
 }
 
@@ -180,12 +191,11 @@ static void table_replace(struct lock_table *table, struct table_node *node, con
 {
     struct schedule *before = node->schedule;
     node->schedule = schedule_pack(image, table->epoch, &table->scratch);
-    node->due = schedule_image_due(image);
     set_slot(table, node->slot, node->schedule);
     table->state_bytes += node->schedule->counted_bytes;
     table->state_bytes -= before->counted_bytes;
     discard_schedule(table, before);
-    heap_move(table, node);
+    heap_move(table, node, schedule_image_due(image));
 }
 
 struct table_node *table_commit(struct lock_table *table, struct table_node *node, struct schedule_draft *draft)

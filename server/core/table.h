@@ -2,9 +2,9 @@
  *
  *   tree ──► node ──► schedule (packed, immutable)
  *            │  ▲         ▲
- *       slot │  │ nodes[] │ chunks[slot / 256]->schedules[slot % 256]
+ *       slot │  │ nodes[] │ chunks[slot / 64]->schedules[slot % 64]
  *            ▼  │         │
- *   heap: slots, by (due_ms, due_token)
+ *   heap: (due, slot), the first to be due at [0]
  *
  * Every schedule has a slot, a small number. By slot one finds its node, which only the loop's thread ever sees, and its
  * packed block, which a frozen image sees as well. A red-black tree orders the nodes by schedule id, for look-up and for
@@ -12,11 +12,12 @@
  * hash against names chosen to collide, and would still need the tree beside it; some twenty comparisons cost less than
  * parsing the request did.
  *
- * Freezing. `chunks` and the blocks in them are all that an image reads, so to freeze is to copy the list of chunks (32 KiB
- * for a million schedules) and to count `epoch` up. From then on a chunk or block with an older epoch may be under the
+ * Freezing. `chunks` and the blocks in them are all that an image reads, so to freeze is to copy the list of chunks
+ * (125 KiB for a million schedules) and to count `epoch` up. From then on a chunk or block with an older epoch may be under the
  * reader's eyes: before the first change of a slot its chunk is copied, and what is replaced goes to the `doomed` lists
  * rather than to free(). Thawing hands them to the `dead` lists, and each later entry frees a bounded number of them, so
- * that neither end of a snapshot stalls the loop. */
+ * that neither end of a snapshot stalls the loop. Freezing allocates nothing, and chunks are small, because a large
+ * request makes glibc's allocator tidy up all the small blocks that were freed before: 80 ms were seen. */
 #ifndef BATON_CORE_TABLE_H
 #define BATON_CORE_TABLE_H
 
@@ -24,7 +25,7 @@
 
 #include "core/schedule.h"
 
-#define TABLE_CHUNK_SLOTS 256u
+#define TABLE_CHUNK_SLOTS 64u
 #define TABLE_NO_SLOT     UINT32_MAX
 #define TABLE_SWEEP       256u /* dead blocks freed with one entry */
 
@@ -35,7 +36,6 @@
 struct table_node {
     RB_ENTRY(table_node) link;
     struct schedule *schedule; /* the same as in the chunk; NULL while the slot is free */
-    struct schedule_due due;
     uint32_t slot;
     union {
         uint32_t heap_position;
@@ -61,13 +61,20 @@ struct table_graveyard {
     struct table_chunk *last_chunk;
 };
 
+/* Kept in the table and used again; `chunks` has room for n_chunks at least. */
 struct lock_table_frozen {
     struct table_image numbers;
     uint64_t n_schedules;
     struct table_chunk **chunks;
+    size_t chunks_capacity;
     size_t n_chunks;
     uint32_t next_slot; /* where the reader is */
     struct schedule_draft draft;
+};
+
+struct heap_entry {
+    struct schedule_due due;
+    uint32_t slot;
 };
 
 /* `draft` holds the schedule of the command that is applied, and is valid until the next one. */
@@ -86,11 +93,12 @@ struct lock_table {
     uint32_t n_slots; /* used or free */
     uint32_t free_slot;
 
-    uint32_t *heap; /* n_schedules of them */
+    struct heap_entry *heap; /* n_schedules of them */
     size_t heap_capacity;
 
     uint64_t epoch;
-    struct lock_table_frozen *frozen;
+    bool is_frozen;
+    struct lock_table_frozen frozen;
     struct table_graveyard doomed; /* replaced since the freeze that lasts */
     struct table_graveyard dead;   /* nobody reads them any more */
 
@@ -110,17 +118,19 @@ struct table_node *table_next(struct table_node *node);
 /* Makes `draft`'s content the state of its schedule, which `node` is (NULL: a new one), and unpacks it again, so that
  * its slices point into the table. It must have changed nothing but what the caller counts itself (`held`). */
 struct table_node *table_commit(struct lock_table *table, struct table_node *node, struct schedule_draft *draft);
-/* The same for a schedule that stands in an image. */
+/* A new schedule as an image describes it. */
 struct table_node *table_add(struct lock_table *table, const struct schedule_image *image);
 void table_remove(struct lock_table *table, struct table_node *node);
+/* Makes room in the frozen struct for all chunks that there can be before the list of chunks grows again. */
+void table_reserve_frozen(struct lock_table *table);
 void table_sweep(struct lock_table *table, size_t budget);
 void graveyard_append(struct table_graveyard *graveyard, struct table_graveyard *more); /* `more` is empty afterwards */
 
 /* ---- deadline_heap.c ---- */
 
-void heap_insert(struct lock_table *table, struct table_node *node); /* n_schedules counts it already */
-void heap_move(struct lock_table *table, struct table_node *node);   /* after its due changed */
-void heap_remove(struct lock_table *table, struct table_node *node); /* n_schedules counts it still */
+void heap_insert(struct lock_table *table, struct table_node *node, struct schedule_due due); /* counted already */
+void heap_move(struct lock_table *table, struct table_node *node, struct schedule_due due);
+void heap_remove(struct lock_table *table, struct table_node *node); /* counted still */
 bool due_before(struct schedule_due a, struct schedule_due b);
 
 /* ---- what commands share, in lock_table.c ---- */

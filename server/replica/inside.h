@@ -159,6 +159,7 @@ struct batch {
     size_t n_items;
     struct replica_read *reads; /* this entry is their barrier */
     struct read_request *read_requests;
+    raft_index read_index; /* what was committed when these came together: all that they must see */
 };
 
 struct operation_list {
@@ -238,7 +239,7 @@ struct reads {
 bool reads_want_barrier(const struct replica *replica);
 void reads_attach(struct replica *replica, struct batch *batch);
 void reads_detach(struct replica *replica, struct batch *batch); /* the batch was lost */
-void reads_barrier_applied(struct replica *replica, struct batch *batch, raft_index index);
+void reads_barrier_applied(struct replica *replica, struct batch *batch);
 void reads_applied(struct replica *replica, raft_index index);
 void reads_turn(struct replica *replica);
 void reads_tick(struct replica *replica);

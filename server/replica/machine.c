@@ -23,7 +23,7 @@ static void apply_commands(struct replica *replica, const struct entry *entry, r
     }
     if (batch != NULL) {
         clock_applied(replica, batch->number);
-        reads_barrier_applied(replica, batch, index);
+        reads_barrier_applied(replica, batch);
     }
     operations_applied(replica, batch, index);
     reads_applied(replica, index);

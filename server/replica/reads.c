@@ -2,8 +2,9 @@
  *
  * A read waits for an entry that was proposed after it arrived and has been applied here: the quorum that committed the
  * entry proves that nobody led in between. One entry serves all reads that wait, and carries operations as well when there
- * are any. A follower asks the leader for such an entry's index, waits until it has applied that much, and reads its own
- * copy. Reads change nothing: what was lost on the way is simply asked for again until the time is over. */
+ * are any. A follower asks the leader for what was committed before such an entry, waits until it has applied that much, and
+ * reads its own copy. (Not for the entry's own index: a follower hears that the entry is committed with the next heartbeat
+ * only, but of what was committed before with the entry itself.) Reads change nothing: what was lost on the way is simply asked for again until the time is over. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -75,6 +76,7 @@ void reads_attach(struct replica *replica, struct batch *batch)
     }
     replica->reads.waiting = (struct read_list){0};
     batch->read_requests = replica->reads.requests;
+    batch->read_index = replica->raft.commit_index;
     replica->reads.requests = NULL;
 }
 
@@ -116,7 +118,7 @@ void reads_detach(struct replica *replica, struct batch *batch)
 }
 
 /* Inside apply. */
-void reads_barrier_applied(struct replica *replica, struct batch *batch, raft_index index)
+void reads_barrier_applied(struct replica *replica, struct batch *batch)
 {
     while (batch->reads != NULL) {
         struct replica_read *read = batch->reads;
@@ -124,7 +126,7 @@ void reads_barrier_applied(struct replica *replica, struct batch *batch, raft_in
         read->next = read->previous = NULL;
         answer(replica, read, OPERATION_APPLIED);
     }
-    requests_answer(replica, &batch->read_requests, OPERATION_APPLIED, index);
+    requests_answer(replica, &batch->read_requests, OPERATION_APPLIED, batch->read_index);
 }
 
 void reads_leadership_lost(struct replica *replica)

@@ -60,7 +60,7 @@ enum error storage_open(const struct storage_options *options, struct storage **
     MUST_CHECK;
 
 /* Ends the log with a closed record when `orderly`, waits for what is in flight, frees, then calls `closed`. Requests not
- * yet done get ERROR_CANCELED before. `closed` may be NULL. */
+ * yet done get ERROR_CANCELED before. `closed` may be NULL. No snapshot writer or reader may be open. */
 void storage_close(struct storage *storage, bool orderly, void (*closed)(void *arg), void *arg);
 /* For the simulator: forgets everything at once, as a crash does. Frees the storage and every snapshot writer and reader
  * that is still open, calls nobody, touches no disk. Requests (appends, publishes) are not looked at: their owners may
@@ -121,8 +121,8 @@ struct storage_append {
 };
 
 /* Appends at `first_index`. An index that exists already truncates the log there first; one beyond the next index is a
- * bug (CHECK). Never fails and never calls back before it returns. Writing starts when storage_flush is called or at the
- * end of the loop turn, so that AppendEntries reach the streams first. */
+ * bug (CHECK), as is an entry over LIMIT_ENTRY_BYTES. Never fails and never calls back before it returns. Writing starts
+ * when storage_flush is called or at the end of the loop turn, so that AppendEntries reach the streams first. */
 void storage_append(struct storage *storage, struct storage_append *append, uint64_t first_index,
                     const struct storage_entry *entries, size_t n_entries);
 void storage_flush(struct storage *storage);

@@ -355,6 +355,7 @@ void storage_append(struct storage *storage, struct storage_append *append, uint
 {
     CHECK(storage->identity.initialised && n_entries > 0);
     CHECK(first_index > 0 && first_index <= storage->next_index);
+    storage->next_index = first_index + n_entries;
     if (storage->dead) {
         return;
     }
@@ -369,7 +370,6 @@ void storage_append(struct storage *storage, struct storage_append *append, uint
         queue->last->next = append;
     }
     queue->last = append;
-    storage->next_index = first_index + n_entries;
     loop_post(storage->loop, &storage->flush);
 }
 

@@ -40,7 +40,7 @@ FOREIGN = [
 # The C library's and the kernel's headers that are used; a new one is added here, a new library above.
 LIBC = set(
     """
-    assert ctype dirent dlfcn errno execinfo fcntl fenv float getopt grp ifaddrs inttypes limits locale malloc math netdb
+    assert ctype dirent dlfcn errno execinfo fcntl fenv float getopt grp ifaddrs inttypes libgen limits locale malloc math netdb
     poll pthread pwd sched setjmp signal spawn stdalign stdarg stdatomic stdbool stddef stdint stdio stdlib
     string strings syslog termios time unistd
     """.split()

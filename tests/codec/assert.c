@@ -319,10 +319,17 @@ static void golden_write(const char *path, struct slice bytes)
 
 static void golden_read(FILE *file, struct buffer *bytes)
 {
-    unsigned value = 0;
-    while (fscanf(file, "%2x", &value) == 1) {
-        uint8_t byte = (uint8_t)value;
-        buffer_append(bytes, &byte, 1);
+    char digits[3] = {0};
+    for (int c = fgetc(file), n = 0; c != EOF; c = fgetc(file)) {
+        if (!isxdigit(c)) {
+            continue;
+        }
+        digits[n++] = (char)c;
+        if (n == 2) {
+            uint8_t byte = (uint8_t)strtoul(digits, NULL, 16);
+            buffer_append(bytes, &byte, 1);
+            n = 0;
+        }
     }
 }
 

@@ -133,6 +133,19 @@ static void neighbouring_fields_are_not_confused(void **state)
                 OUTCOME_IDEMPOTENCY_CONFLICT);
     expect_code(fixture_acquire(&f, (struct ask){.key = "k", .holder = "ab", .metadata = "c", .ttl_ms = MINUTE_MS}),
                 OUTCOME_IDEMPOTENCY_CONFLICT);
+    /* Bytes that look like the border between two fields don't pass for one. */
+    static const uint8_t border[] = "a\0\0\0\0\0\0\0\0b\0\0\0\0\0\0\0\0c";
+    struct command command = {.kind = COMMAND_ACQUIRE};
+    command.acquire = (struct acquire_command){.schedule_id = slice_of("other"),
+                                               .holder = {.base = border, .len = 1},
+                                               .occurrence = {.base = border + 9, .len = 10},
+                                               .idempotency_key = slice_of("k"),
+                                               .has_ttl = true,
+                                               .ttl_ms = MINUTE_MS};
+    expect_code(fixture_apply(&f, &command), OUTCOME_DONE);
+    command.acquire.holder = (struct slice){.base = border, .len = 10};
+    command.acquire.occurrence = (struct slice){.base = border + 18, .len = 1};
+    expect_code(fixture_apply(&f, &command), OUTCOME_IDEMPOTENCY_CONFLICT);
     fixture_close(&f);
 }
 

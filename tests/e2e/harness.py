@@ -5,6 +5,7 @@ known here and is gone when the run ends, however it ends.
 """
 
 import atexit
+import concurrent.futures
 import http.client
 import json
 import os
@@ -385,9 +386,17 @@ def end_load(loads):
 
 def check_held(node, granted):
     """Every acknowledged lock is there, with its token."""
-    for schedule, token in granted.items():
+
+    def look(item):
+        schedule, token = item
         holders = node.status(schedule).json["holders"]
-        check(len(holders) == 1 and holders[0]["token"] == token, f"{schedule} (token {token}) became {holders}")
+        if len(holders) != 1 or holders[0]["token"] != token:
+            return f"{schedule} (token {token}) became {holders} on {node.name}"
+        return None
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        wrong = [text for text in pool.map(look, granted.items()) if text]
+    check(not wrong, f"{len(wrong)} of {len(granted)}: {wrong[:3]}")
 
 
 def blast(port, requests, connections=64, seconds=120):

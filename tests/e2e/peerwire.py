@@ -111,9 +111,13 @@ def overhear_hello(port, wanted, seconds=20):
     raise TimeoutError(f"{wanted} didn't dial")
 
 
+class Back(bytes):
+    """A frame that goes back to its sender."""
+
+
 class Proxy:
-    """Stands before a node's Raft port and hands every frame to `mutate(proxy, forward, frame)`, which returns the
-    frames to send instead. `target` is set when the node's real port is known. `mutations` counts."""
+    """Stands before a node's Raft port and hands every frame behind the handshake to `mutate(proxy, forward, frame)`,
+    which returns the frames to send instead. `target` is set when the node's real port is known. `mutations` counts."""
 
     def __init__(self, port, keyed, mutate=None):
         self.port = port
@@ -166,7 +170,7 @@ class Proxy:
                     number += 1
                     mutate = self.mutate
                     for out in mutate(self, forward, frame) if mutate and number > 2 else [frame]:
-                        sink.sendall(out)
+                        (source if isinstance(out, Back) else sink).sendall(out)
         except OSError:
             pass
         for connection in (source, sink):

@@ -266,7 +266,7 @@ def test_many_exchanges_share_one_connection():
 
 def test_a_grant_that_nobody_can_claim_is_given_back():
     """The followers stand still while the client hangs up, so that its grant commits only afterwards."""
-    with Cluster(flags=["--election-timeout", "5000", "--heartbeat", "100"]) as cluster:
+    with Cluster(flags=["--election-timeout", "2000", "--heartbeat", "100"]) as cluster:
         cluster.start()
         leader, followers = cluster.leader(), cluster.followers()
         schedules = {"without a key": unique("hang-up"), "with a key": unique("hang-up")}

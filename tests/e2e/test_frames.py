@@ -8,8 +8,8 @@ import struct
 
 from harness import Cluster, check, check_held, end_load, equal, free_port, run_load, unique, wait_for
 from peerwire import (
-    APPEND_ENTRIES, KINDS, OPERATIONS, Proxy, field_bytes, field_fixed64, field_varint, hello_body, overhear_hello, seal,
-    split_frame,
+    APPEND_ENTRIES, KINDS, OPERATIONS, Back, Proxy, field_bytes, field_fixed64, field_varint, hello_body,
+    overhear_hello, seal, split_frame,
 )  # fmt: skip
 
 
@@ -43,12 +43,9 @@ def reorder(proxy, forward, frame):
     return [frame]
 
 
-def reflect(proxy, forward, frame):
-    """What came from one side goes back to it, in the place of something of the other."""
-    proxy.old.append((forward, frame))
-    del proxy.old[:-200]
-    other = [past for way, past in proxy.old if way != forward]
-    return [frame, random.choice(other)] if other and proxy.due() else [frame]
+def reflect(proxy, _forward, frame):
+    """Sent on, and back to its sender."""
+    return [frame, Back(frame)] if proxy.due() else [frame]
 
 
 def disturb(mutate, keyed, seconds=3):

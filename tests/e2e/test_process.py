@@ -162,7 +162,7 @@ def test_sigterm_hands_leadership_over_and_leaves_with_0():
 
 def test_sigterm_answers_what_is_in_flight():
     """Without a quorum nothing can be decided: the answer is 503 or 504, not a cut connection."""
-    with Cluster(flags=["--election-timeout", "5000"]) as cluster:
+    with Cluster(flags=["--election-timeout", "2000"]) as cluster:
         cluster.start()
         leader = cluster.leader()
         for node in cluster.followers():

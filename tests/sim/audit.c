@@ -25,6 +25,13 @@ struct grant { /* one token that was given out; grants[] is in order of tokens *
     uint64_t set_ns;      /* real time before which it can't have been set */
 };
 
+/* A renewal whose answer its holder hasn't heard. It may take effect at any time from when it was asked for, and it may
+ * set an earlier deadline than the one that the holder knows. */
+struct unheard {
+    uint64_t asked_ns; /* 0: unused */
+    uint64_t until_ns;
+};
+
 struct ask { /* what clients asked about a token, which they may know before the account shows it */
     bool asked;
     bool release[RUN_REVOKED + 1];
@@ -32,6 +39,7 @@ struct ask { /* what clients asked about a token, which they may know before the
     unsigned n_renewals;
     uint64_t first_renew_ns;
     uint64_t belief_ns; /* its holder may believe until then, in real time, that nobody else has the lock */
+    struct unheard unheard[RENEWALS];
 };
 
 struct key {
@@ -242,13 +250,36 @@ void audit_key_not_proposed(struct audit *audit, uint64_t key)
     k->possible--;
 }
 
+/* The client's half of the promise, with a client's clock that is 500 ppm slow. */
+static uint64_t believe_until(uint64_t since_ns, uint64_t ms)
+{
+    return since_ns + ms * SIM_MS / 1000000 * (1000000 - 1000) / 999500 * 1000000;
+}
+
 void audit_renew_asked(struct audit *audit, uint64_t token, uint64_t ttl_ms)
 {
     struct ask *ask = make_ask(audit, token);
     if (ask->n_renewals == 0) {
         ask->first_renew_ns = audit->world->now_ns;
     }
+    const struct grant *grant = find_grant(audit, token);
+    CHECK(grant != NULL); /* a client knows its token from an answer */
+    const struct key *key = find_key(audit, grant->key);
+    uint64_t least_ms = ttl_ms != 0 ? ttl_ms : key == NULL ? 0 : key->acquire.ttl_ms;
+    ask->unheard[ask->n_renewals % RENEWALS] =
+        (struct unheard){.asked_ns = audit->world->now_ns, .until_ns = believe_until(audit->world->now_ns, least_ms)};
     ask->renew_ttl_ms[ask->n_renewals++ % RENEWALS] = ttl_ms;
+}
+
+void audit_renew_settled(struct audit *audit, uint64_t token, uint64_t asked_ns)
+{
+    struct ask *ask = make_ask(audit, token);
+    for (unsigned i = 0; i < RENEWALS; i++) {
+        if (ask->unheard[i].asked_ns == asked_ns) {
+            ask->unheard[i].asked_ns = 0;
+            return;
+        }
+    }
 }
 
 void audit_release_asked(struct audit *audit, uint64_t token, enum run_outcome outcome)
@@ -313,6 +344,17 @@ static void check_kept(struct audit *audit, struct grant *grant, const struct gr
     grant->set_ns = find_ask(audit, grant->token)->first_renew_ns;
 }
 
+static uint64_t believed_until(const struct ask *ask)
+{
+    uint64_t until_ns = ask->belief_ns;
+    for (unsigned i = 0; i < RENEWALS; i++) {
+        if (ask->unheard[i].asked_ns != 0 && ask->unheard[i].until_ns < until_ns) {
+            until_ns = ask->unheard[i].until_ns;
+        }
+    }
+    return until_ns;
+}
+
 /* Everybody who was told that they hold the schedule, and hasn't given it back, must have stopped believing it. */
 static void check_exclusive(struct audit *audit, const struct grant *granted)
 {
@@ -322,7 +364,7 @@ static void check_exclusive(struct audit *audit, const struct grant *granted)
             continue;
         }
         const struct ask *ask = find_ask(audit, other->token);
-        if (ask != NULL && ask->belief_ns > audit->world->now_ns && !release_asked(audit, other->token)) {
+        if (ask != NULL && believed_until(ask) > audit->world->now_ns && !release_asked(audit, other->token)) {
             sim_fail(audit->world,
                      "token %" PRIu64 " was granted while the holder of %" PRIu64 " may believe that it holds %s-%u",
                      granted->token, other->token, "schedule", granted->schedule);
@@ -509,19 +551,7 @@ static void raise_floor(struct audit *audit, uint64_t index)
     audit->floor = index > audit->floor ? index : audit->floor;
 }
 
-/* The client's half of the promise, with a client's clock that is 500 ppm slow. */
-static uint64_t believe_until(uint64_t since_ns, uint64_t ms)
-{
-    return since_ns + ms * SIM_MS / 1000000 * (1000000 - 1000) / 999500 * 1000000;
-}
-
-static void believe(struct audit *audit, uint64_t token, uint64_t until_ns)
-{
-    struct ask *ask = make_ask(audit, token);
-    ask->belief_ns = until_ns > ask->belief_ns ? until_ns : ask->belief_ns;
-}
-
-static void acquired_grant(struct audit *audit, struct key *key, const struct audit_times *times,
+static void acquired_grant(struct audit *audit, struct key *key, const struct audit_times *times, bool heard,
                            const struct outcome *outcome)
 {
     uint64_t token = outcome->grant.token;
@@ -551,7 +581,9 @@ static void acquired_grant(struct audit *audit, struct key *key, const struct au
     raise_floor(audit, grant->issued_index);
     uint64_t first = believe_until(times->first_ns, outcome->grant.ttl_ms);
     uint64_t this = believe_until(times->this_ns, outcome->grant.remaining_ms);
-    believe(audit, token, first < this ? first : this);
+    if (heard) {
+        make_ask(audit, token)->belief_ns = first < this ? first : this;
+    }
 }
 
 static bool ttl_is_short(const struct key *key)
@@ -631,7 +663,7 @@ static void acquire_refused(struct audit *audit, struct key *key, const struct a
     }
 }
 
-void audit_acquired(struct audit *audit, uint64_t key_number, const struct audit_times *times, bool altered,
+void audit_acquired(struct audit *audit, uint64_t key_number, const struct audit_times *times, bool altered, bool heard,
                     const struct outcome *outcome)
 {
     struct key *key = find_key(audit, key_number);
@@ -644,7 +676,7 @@ void audit_acquired(struct audit *audit, uint64_t key_number, const struct audit
     if ((altered && !key_forgotten(audit, key)) || ttl_is_short(key) || key->acquire.ttl_ms > LIMIT_TTL_MS) {
         sim_fail(audit->world, "key %" PRIu64 " was granted against the rules", key_number);
     }
-    acquired_grant(audit, key, times, outcome);
+    acquired_grant(audit, key, times, heard, outcome);
 }
 
 static bool has_ended(struct audit *audit, uint64_t token)
@@ -653,8 +685,12 @@ static bool has_ended(struct audit *audit, uint64_t token)
     return grant != NULL && grant->ended_index != 0;
 }
 
-void audit_renewed(struct audit *audit, uint64_t token, const struct audit_times *times, const struct outcome *outcome)
+void audit_renewed(struct audit *audit, uint64_t token, const struct audit_times *times, bool heard,
+                   const struct outcome *outcome)
 {
+    if (heard) {
+        audit_renew_settled(audit, token, times->this_ns);
+    }
     const struct grant *grant = find_grant(audit, token);
     switch (outcome->code) {
     case OUTCOME_DONE:
@@ -662,7 +698,9 @@ void audit_renewed(struct audit *audit, uint64_t token, const struct audit_times
             sim_fail(audit->world, "token %" PRIu64 " was renewed after it had ended", token);
         }
         audit->counts->renewals++;
-        believe(audit, token, believe_until(times->this_ns, outcome->grant.remaining_ms));
+        if (heard) {
+            make_ask(audit, token)->belief_ns = believe_until(times->this_ns, outcome->grant.remaining_ms);
+        }
         break;
     case OUTCOME_LOCK_LOST:
         audit->counts->refused_lock_lost++;

@@ -16,7 +16,7 @@
 #include "counts.h"
 #include "world.h"
 
-#define AUDIT_SCHEDULES   12u
+#define AUDIT_SCHEDULES   24u
 #define AUDIT_OCCURRENCES 60u /* of one schedule; below 64, so that none is forgotten */
 #define AUDIT_NO_KEY      0u
 
@@ -49,6 +49,8 @@ void audit_key_opened(struct audit *audit, const struct audit_acquire *acquire);
 void audit_key_attempt(struct audit *audit, uint64_t key);
 void audit_key_not_proposed(struct audit *audit, uint64_t key);
 void audit_renew_asked(struct audit *audit, uint64_t token, uint64_t ttl_ms);
+/* Its answer was heard, or it is known that nothing was proposed. */
+void audit_renew_settled(struct audit *audit, uint64_t token, uint64_t asked_ns);
 void audit_release_asked(struct audit *audit, uint64_t token, enum run_outcome outcome);
 
 /* ---- what they are answered ---- */
@@ -57,10 +59,11 @@ struct audit_times {
     uint64_t this_ns;  /* … and this one */
     uint64_t index;    /* audit_index when this attempt began */
 };
-/* `altered`: the key was sent with another ttl on purpose. */
-void audit_acquired(struct audit *audit, uint64_t key, const struct audit_times *times, bool altered,
+/* `altered`: the key was sent with another ttl on purpose. `heard`: the client was still waiting for it. */
+void audit_acquired(struct audit *audit, uint64_t key, const struct audit_times *times, bool altered, bool heard,
                     const struct outcome *outcome);
-void audit_renewed(struct audit *audit, uint64_t token, const struct audit_times *times, const struct outcome *outcome);
+void audit_renewed(struct audit *audit, uint64_t token, const struct audit_times *times, bool heard,
+                   const struct outcome *outcome);
 void audit_released(struct audit *audit, uint64_t token, enum run_outcome asked, const struct outcome *outcome);
 /* A read began when `floor` (audit_floor) was known to be acknowledged, and sees this table. */
 uint64_t audit_floor(const struct audit *audit);

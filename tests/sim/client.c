@@ -57,10 +57,10 @@ static void tell_audit(struct request *request, const struct outcome *outcome)
     struct audit *audit = request->member->cluster->audit;
     switch (request->kind) {
     case REQUEST_ACQUIRE:
-        audit_acquired(audit, request->key, &request->times, request->altered, outcome);
+        audit_acquired(audit, request->key, &request->times, request->altered, request->client != NULL, outcome);
         break;
     case REQUEST_RENEW:
-        audit_renewed(audit, request->token, &request->times, outcome);
+        audit_renewed(audit, request->token, &request->times, request->client != NULL, outcome);
         break;
     case REQUEST_RELEASE:
         audit_released(audit, request->token, request->reported, outcome);
@@ -84,6 +84,8 @@ static void request_finish(void *arg)
         cluster->counts.not_proposed++;
         if (request->kind == REQUEST_ACQUIRE) {
             audit_key_not_proposed(cluster->audit, request->key);
+        } else if (request->kind == REQUEST_RENEW && client != NULL) {
+            audit_renew_settled(cluster->audit, request->token, request->times.this_ns);
         }
     }
     cluster->counts.unknowns += status == OPERATION_UNKNOWN;

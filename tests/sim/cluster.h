@@ -12,7 +12,7 @@
 #include "world.h"
 
 #define MEMBERS         3u
-#define CLIENTS         6u
+#define CLIENTS         16u
 #define RAFT_PORT       7421u
 #define COMMIT_LIMIT_MS 5000u
 
@@ -99,7 +99,9 @@ struct cluster {
     struct replica_member spec[MEMBERS];
     struct client clients[CLIENTS];
     uint64_t keys;
-    unsigned think_ms;
+    unsigned think_ms;  /* a client's pause, about */
+    unsigned strike_ms; /* the nemesis's, at most */
+    unsigned n_clients;
     bool quiet; /* clients start nothing new */
     bool calm;
     bool has_cluster_key;

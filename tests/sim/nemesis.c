@@ -210,15 +210,15 @@ static void strike(void *arg)
     } else {
         wipe(cluster, member);
     }
-    cluster->strike = sim_schedule(&cluster->world, NULL, rng_between(&cluster->rng, 20, 1500) * SIM_MS, SIM_SCENARIO,
-                                   strike, cluster);
+    cluster->strike = sim_schedule(&cluster->world, NULL, rng_between(&cluster->rng, 20, cluster->strike_ms) * SIM_MS,
+                                   SIM_SCENARIO, strike, cluster);
 }
 
 void nemesis_begin(struct cluster *cluster)
 {
     cluster->calm = false;
-    cluster->strike = sim_schedule(&cluster->world, NULL, rng_between(&cluster->rng, 20, 1500) * SIM_MS, SIM_SCENARIO,
-                                   strike, cluster);
+    cluster->strike = sim_schedule(&cluster->world, NULL, rng_between(&cluster->rng, 20, cluster->strike_ms) * SIM_MS,
+                                   SIM_SCENARIO, strike, cluster);
 }
 
 void nemesis_end(struct cluster *cluster)

@@ -110,13 +110,16 @@ static void check_converged(struct cluster *cluster)
 static void draw_shape(struct cluster *cluster)
 {
     static const uint64_t segments[] = {16 * 1024, 32 * 1024, 64 * 1024, 256 * 1024};
-    static const unsigned trailing[] = {4, 16, 64, 2048};
+    static const unsigned trailing[] = {1, 4, 16, 128};
+    static const unsigned strikes_ms[] = {400, 1000, 2500};
     struct rng *rng = &cluster->rng;
     cluster->segment_bytes = segments[rng_below(rng, 4)];
     cluster->snapshot_trailing = trailing[rng_below(rng, 4)];
-    cluster->snapshot_entry_bytes = rng_between(rng, 2, 40) * 1024;
+    cluster->snapshot_entry_bytes = 256u << rng_below(rng, 6);
+    cluster->strike_ms = strikes_ms[rng_below(rng, 3)];
     cluster->disk_bytes = 64 * 1024 * 1024;
-    cluster->think_ms = (unsigned)(20 << rng_below(rng, 5));
+    cluster->think_ms = 4u << rng_below(rng, 6);
+    cluster->n_clients = (unsigned)rng_between(rng, 3, CLIENTS);
     cluster->has_cluster_key = rng_chance(rng, 300);
     for (size_t i = 0; i < sizeof cluster->cluster_key; i++) {
         cluster->cluster_key[i] = (uint8_t)rng_next(rng);
@@ -137,14 +140,14 @@ static void cluster_open(struct cluster *cluster, const struct scenario_options 
         member_open(&cluster->members[i], i);
         member_restart_in(&cluster->members[i], rng_below(&cluster->rng, 2 * SIM_S));
     }
-    for (unsigned i = 0; i < CLIENTS; i++) {
+    for (unsigned i = 0; i < cluster->n_clients; i++) {
         client_open(&cluster->clients[i], cluster, i);
     }
 }
 
 static void cluster_close(struct cluster *cluster)
 {
-    for (unsigned i = 0; i < CLIENTS; i++) {
+    for (unsigned i = 0; i < cluster->n_clients; i++) {
         client_close(&cluster->clients[i]);
     }
     for (unsigned i = 0; i < MEMBERS; i++) {

@@ -46,6 +46,7 @@ struct sim_disk {
     struct media *picture; /* what the crash at an operation left; NULL: none */
     struct rng rng;
     uint64_t capacity;
+    unsigned slowness; /* of its asynchronous writes */
     uint64_t fail_at;
     uint64_t crash_at;
     bool failure_told;
@@ -330,9 +331,9 @@ static uint64_t write_delay_ns(struct sim_disk *disk)
 {
     uint64_t die = rng_below(&disk->rng, 1000);
     if (die < 900) {
-        return rng_between(&disk->rng, 60, 600) * SIM_US;
+        return rng_between(&disk->rng, 60, 600) * SIM_US * disk->slowness;
     }
-    return rng_between(&disk->rng, 1, die < 995 ? 8 : 80) * SIM_MS;
+    return rng_between(&disk->rng, 1, die < 995 ? 8 : 80) * SIM_MS * disk->slowness;
 }
 
 static void disk_submit(void *impl, struct disk_write *write)
@@ -519,6 +520,7 @@ struct sim_disk *sim_disk_open(struct sim_world *world, unsigned sector_bytes, u
     disk->media = media_open(sector_bytes);
     disk->capacity = capacity_bytes;
     rng_seed(&disk->rng, rng_next(&world->shuffle), 3);
+    disk->slowness = rng_chance(&disk->rng, 800) ? 1 : 15;
     return disk;
 }
 
@@ -531,6 +533,7 @@ struct sim_disk *sim_disk_clone(const struct sim_disk *from)
     disk->media = media_clone(from->media);
     disk->capacity = from->capacity;
     disk->rng = from->rng;
+    disk->slowness = from->slowness;
     return disk;
 }
 
