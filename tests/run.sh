@@ -54,7 +54,9 @@ step() {
         return 0
     fi
     printf 'FAILED  %s (%d s), %s:\n' "$name" "$took" "$log"
-    tail -n 200 "$log" | sed 's/^/        | /'
+    # Without the lines of a build, or a test, that went well.
+    grep -vE '^\[[0-9]+/[0-9]+\] |^ok  |[0-9]+ Test +#.* Passed |^ +Start +[0-9]+: ' "$log" | tail -n 200 |
+        sed 's/^/        | /'
     return 1
 }
 
@@ -65,7 +67,7 @@ skip() {
 }
 
 build() {
-    cmake --preset "$1" && cmake --build --preset "$1" -j "$jobs"
+    cmake --preset "$1" && cmake --build --preset "$1" -j "$jobs" -- -k 0
 }
 
 # Programs of the unit tests: all that isn't a simulation.
@@ -104,7 +106,7 @@ fi
 if step 'release: build' build release; then
     step 'release: unit tests' unit_tests release
     step 'simulation' simulation
-    step 'end to end' tests/e2e/run.sh
+    step 'end to end' tests/e2e/run.sh build/release/server/node/batond
 else
     skip 'release: unit tests' "it isn't built"
     skip 'simulation' "it isn't built"

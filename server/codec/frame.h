@@ -1,8 +1,8 @@
 /* frame: everything that crosses between two members, as plain structs, and its bytes through protobuf-c.
  *
- * On the wire a frame is: u32 length of the body, u8 kind, 3 bytes zero, 8 bytes XXH3-64 of kind and body (or 16 bytes of
- * a tag, peer's business), body. This room does the body only. Structs mirror what libraft needs without naming libraft,
- * which only replica knows. Input is hostile: every decoder is bounded by its kind's limit and by its arena's. */
+ * On the wire a frame is: u32 length of the body, u8 kind, u24 check of both, 8 bytes XXH3-64 of header and body (or 16
+ * bytes of a tag, peer's business), body. This room does the body only. Structs mirror what libraft needs without naming
+ * libraft, which only replica knows. Input is hostile: every decoder is bounded by its kind's limit and by its arena's. */
 #ifndef BATON_CODEC_FRAME_H
 #define BATON_CODEC_FRAME_H
 

@@ -168,5 +168,8 @@ struct outcome {
 const char *outcome_code_name(enum outcome_code code);  /* as in the contract: "lock_held" */
 const char *run_outcome_name(enum run_outcome outcome); /* "running", "succeeded", … */
 bool run_outcome_parse(struct slice name, enum run_outcome *outcome);
+/* Does this outcome hold what an answer to this command is made of? Always so for what apply made; what another node sent
+ * is looked at with this before anybody relies on it. */
+bool outcome_answers(const struct outcome *outcome, const struct command *command);
 
 #endif

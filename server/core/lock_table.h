@@ -29,7 +29,9 @@ void lock_table_close(struct lock_table *table); /* NULL is allowed; nothing may
  * token). Called once for each entry, before its commands. */
 void lock_table_advance(struct lock_table *table, const struct apply_context *context);
 
-/* Applies one command of the entry begun last and fills `outcome`, whose slices are valid until the next change. */
+/* Applies one command of the entry begun last (with its context) and fills `outcome`, whose slices are valid until the
+ * next change. The schedule id, holder, key, occurrence and metadata are stored as they come, but never beyond their limits:
+ * a longer or an empty one is INVALID_FIELD. Which bytes they may have is for api and codec to check. */
 void lock_table_apply(struct lock_table *table, const struct apply_context *context, const struct command *command,
                       struct outcome *outcome);
 
@@ -149,7 +151,8 @@ bool lock_table_frozen_next(struct lock_table_frozen *frozen, struct schedule_im
 
 /* Filling an empty table from a snapshot: first the numbers, then every schedule once. Input is hostile until checked:
  * ERROR_CORRUPT for what apply could never have made (unknown outcome, token not below next_token, id twice, lengths over
- * the limits, a grant without its run, …); the table may then only be closed. Usable off the loop's thread. */
+ * the limits, a grant without its run, …), ERROR_VERSION for rules that are newer than this build; the table may then only
+ * be closed. Usable off the loop's thread. */
 enum error lock_table_load_table(struct lock_table *table, const struct table_image *image) MUST_CHECK;
 enum error lock_table_load_schedule(struct lock_table *table, const struct schedule_image *image) MUST_CHECK;
 

@@ -32,3 +32,23 @@ bool run_outcome_parse(struct slice name, enum run_outcome *outcome)
     }
     return false;
 }
+
+bool outcome_answers(const struct outcome *outcome, const struct command *command)
+{
+    if (outcome->code != OUTCOME_DONE) {
+        return true; /* a refusal needs nothing of the command */
+    }
+    const struct slice granted = outcome->has_grant ? outcome->grant.schedule_id : (struct slice){0};
+    switch (command->kind) {
+    case COMMAND_ACQUIRE:
+        return slice_equal(granted, command->acquire.schedule_id);
+    case COMMAND_RENEW:
+        return slice_equal(granted, command->renew.schedule_id);
+    case COMMAND_RELEASE:
+        return outcome->has_run && slice_equal(outcome->run.schedule_id, command->release.schedule_id);
+    case COMMAND_NOOP:
+    case COMMAND_LEADER:
+        break;
+    }
+    return true;
+}

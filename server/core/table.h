@@ -13,11 +13,11 @@
  * parsing the request did.
  *
  * Freezing. `chunks` and the blocks in them are all that an image reads, so to freeze is to copy the list of chunks
- * (125 KiB for a million schedules) and to count `epoch` up. From then on a chunk or block with an older epoch may be under the
- * reader's eyes: before the first change of a slot its chunk is copied, and what is replaced goes to the `doomed` lists
- * rather than to free(). Thawing hands them to the `dead` lists, and each later entry frees a bounded number of them, so
- * that neither end of a snapshot stalls the loop. Freezing allocates nothing, and chunks are small, because a large
- * request makes glibc's allocator tidy up all the small blocks that were freed before: 80 ms were seen. */
+ * (125 KiB for a million schedules) and to count `epoch` up. From then on a chunk or block with an older epoch may be
+ * under the reader's eyes: before the first change of a slot its chunk is copied, and what is replaced goes to the
+ * `doomed` lists rather than to free(). Thawing hands them to the `dead` lists, and each later entry frees a bounded
+ * number of them, so that neither end of a snapshot stalls the loop. Freezing allocates nothing, and chunks are small,
+ * because a large request makes glibc's allocator tidy up all the small blocks that were freed before: 80 ms were seen. */
 #ifndef BATON_CORE_TABLE_H
 #define BATON_CORE_TABLE_H
 

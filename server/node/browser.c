@@ -96,16 +96,17 @@ const char *browser_refuse(const struct browser_headers *headers, const struct s
         return NULL;
     }
     if (headers->ambiguous) {
-        return "a web browser sends Host, Origin and Sec-Fetch-Site once each; send the request from a program instead";
+        return "A web browser sends Host, Origin and Sec-Fetch-Site once each. Send the request from a program "
+               "instead.";
     }
     if (slice_equal(headers->sec_fetch_site, slice_of("cross-site")) ||
         (has_origin && !origin_is_own(headers->origin, host))) {
-        return "the request comes from a web page of another site, which may not use this lock service; send it from a "
-               "program, or from a page of this node";
+        return "The request comes from a web page of another site, which may not use this lock service. Send it from a "
+               "program, or from a page of this node.";
     }
     if (!host_is_known(host, hosts, n_hosts)) {
-        return "a web browser may reach this node only by an IP address, as localhost, or by a node's name; start "
-               "batond with --allow-host NAME to add this name";
+        return "A web browser may reach this node only by an IP address, as localhost, or by a node's name. Start "
+               "batond with --allow-host NAME to add this name.";
     }
     return NULL;
 }

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -29,6 +30,12 @@ struct loop_uv {
     struct post *first; /* queued posts, oldest first */
     struct post *last;
     int mark; /* 1 or 2: what posts that are queued now carry */
+    void (*turn_slow)(void *arg, const struct loop_uv_turn *turn);
+    void *turn_arg;
+    uint64_t turn_least_ns;
+    uint64_t turn_wall_ns; /* when the last turn ended … */
+    uint64_t turn_idle_ns; /* … and how long libuv had slept by then, in all */
+    uint64_t turn_cpu_ns;
     uint8_t random[RANDOM_BUFFER_BYTES];
     size_t random_left; /* unused bytes at the end of `random` */
 };
@@ -70,9 +77,39 @@ static void check_ran(uv_check_t *check)
     posts_run(check->data);
 }
 
+static uint64_t cpu_ns(void)
+{
+    struct timespec used;
+    CHECK(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used) == 0);
+    return (uint64_t)used.tv_sec * 1000000000u + (uint64_t)used.tv_nsec;
+}
+
+/* The end of a turn. What it took is the time since the last one ended, less what libuv slept in between. */
+static void turn_measure(struct loop_uv *uv)
+{
+    uint64_t wall_ns = uv_hrtime();
+    uint64_t idle_ns = uv_metrics_idle_time(&uv->loop);
+    uint64_t turn_cpu_ns = cpu_ns();
+    struct loop_uv_turn turn = {
+        .wall_ns = wall_ns - uv->turn_wall_ns - (idle_ns - uv->turn_idle_ns),
+        .cpu_ns = turn_cpu_ns - uv->turn_cpu_ns,
+    };
+    bool is_first = uv->turn_wall_ns == 0;
+    uv->turn_wall_ns = wall_ns;
+    uv->turn_idle_ns = idle_ns;
+    uv->turn_cpu_ns = turn_cpu_ns;
+    if (!is_first && turn.wall_ns >= uv->turn_least_ns) {
+        uv->turn_slow(uv->turn_arg, &turn);
+    }
+}
+
 static void prepare_ran(uv_prepare_t *prepare)
 {
-    posts_run(prepare->data);
+    struct loop_uv *uv = prepare->data;
+    posts_run(uv);
+    if (uv->turn_slow != NULL) {
+        turn_measure(uv);
+    }
 }
 
 static void loop_uv_post(void *impl, struct post *post)
@@ -286,6 +323,15 @@ void loop_uv_watch_signals(struct loop_uv *uv, void (*received)(void *arg, int s
     uv->signal_arg = arg;
     CHECK(uv_signal_start(&uv->signals[0], signal_arrived, SIGTERM) == 0);
     CHECK(uv_signal_start(&uv->signals[1], signal_arrived, SIGINT) == 0);
+}
+
+void loop_uv_watch_turns(struct loop_uv *uv, uint64_t least_ns,
+                         void (*slow)(void *arg, const struct loop_uv_turn *turn), void *arg)
+{
+    CHECK(uv_loop_configure(&uv->loop, UV_METRICS_IDLE_TIME) == 0);
+    uv->turn_slow = slow;
+    uv->turn_arg = arg;
+    uv->turn_least_ns = least_ns;
 }
 
 void loop_uv_run(struct loop_uv *uv)

@@ -18,6 +18,17 @@ struct uv_loop_s *loop_uv_handle(struct loop_uv *uv);
 /* Calls `received` from the top of the loop each time SIGTERM or SIGINT arrives, instead of dying of it. Once. */
 void loop_uv_watch_signals(struct loop_uv *uv, void (*received)(void *arg, int signal), void *arg);
 
+/* How long the loop was busy between two sleeps. */
+struct loop_uv_turn {
+    uint64_t wall_ns;
+    uint64_t cpu_ns; /* of this thread: what is missing, the kernel gave to others, or it waited in a call */
+};
+
+/* Calls `slow` at the end of each turn that took at least `least_ns`: whoever has a timer or a client waiting waited that
+ * long. Once, before loop_uv_run. */
+void loop_uv_watch_turns(struct loop_uv *uv, uint64_t least_ns,
+                         void (*slow)(void *arg, const struct loop_uv_turn *turn), void *arg);
+
 /* Runs until loop_uv_stop is called. */
 void loop_uv_run(struct loop_uv *uv);
 void loop_uv_stop(struct loop_uv *uv);

@@ -32,7 +32,11 @@ enum {
     STOP_REPLICA_MS = 2500, /* what of it operations in flight may take */
     STOP_ANSWERS_MS = 1000, /* and then their answers, on their way to slow clients */
     STOP_POLL_MS = 5,
-    OPEN_FILES = LIMIT_CONNECTIONS + 256,
+    SLOW_TURN_MS = 10,     /* a turn of the loop that took as long is worth a line at debug, … */
+    STALL_MS = 250,        /* … and this long a warning: elections are near */
+    STALL_PAUSE_MS = 1000, /* at most one in this time */
+    OTHER_FILES = 256,     /* what the log, snapshots and the streams of the members may need at once */
+    OPEN_FILES = LIMIT_CONNECTIONS + OTHER_FILES,
     ALLOWED_HOSTS = LIMIT_MEMBERS + 64,
 };
 
@@ -59,6 +63,8 @@ struct node {
     struct timer *stop_timer; /* the bound on stopping */
     struct timer *poll_timer; /* looks whether all answers have left */
     uint64_t answers_until_ms;
+    uint64_t stall_said_ms;
+    size_t connections; /* of clients, at once */
     bool was_ready;
     bool served; /* the replica was open */
     bool stopping;
@@ -91,6 +97,20 @@ static void storage_noted(void *arg, const char *sentence)
 static void replica_failed(void *arg, enum replica_exit code, const char *sentence)
 {
     node_die(arg, code == REPLICA_EXIT_DATA ? EXIT_DATA : EXIT_RUNTIME, sentence);
+}
+
+/* ---- the loop's own pace ---- */
+
+static void turn_was_slow(void *arg, const struct loop_uv_turn *turn)
+{
+    struct node *node = arg;
+    uint64_t now_ms = loop_mono_ms(&node->loop);
+    bool is_stall = turn->wall_ns / 1000000u >= STALL_MS && now_ms - node->stall_said_ms >= STALL_PAUSE_MS;
+    if (is_stall) {
+        node->stall_said_ms = now_ms;
+    }
+    LOG_AT(&node->log, is_stall ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG, "the loop stood still",
+           LOG_U64("wall_us", turn->wall_ns / 1000u), LOG_U64("cpu_us", turn->cpu_ns / 1000u));
 }
 
 /* ---- readiness ---- */
@@ -289,6 +309,9 @@ static int start_identity(struct node *node)
         return start_fail(node, EXIT_DATA, &error);
     }
     memcpy(options->node, identity->name, sizeof options->node);
+    if (!identity->initialised && options->has_cluster) {
+        return EXIT_ASKED; /* nothing was founded by it: a SPEC that was wrong can still be corrected */
+    }
     struct error_text why;
     if (spec_parse(identity->spec, &node->spec, &why) != ERROR_NONE) {
         (void)error_set(&error, ERROR_CORRUPT, "the SPEC in %s's identity isn't one: %s", options->data_dir, why.text);
@@ -366,7 +389,7 @@ static int start_http(struct node *node)
         .listen_host = node->endpoints.http.host,
         .listen_port = node->endpoints.http.port,
         .request_timeout_ms = node->options->request_timeout_ms,
-        .connections = LIMIT_CONNECTIONS,
+        .connections = node->connections,
         .body_limit = service_body_limit,
         .request = service_request,
         .body_too_large = service_refuse_body,
@@ -453,18 +476,25 @@ static int node_start(struct node *node)
     return exit_code;
 }
 
-/* Each connection is a file; a low soft limit would close the port to clients long before our own bound. */
-static void raise_open_files(const struct log *log)
+/* Each connection is a file. A low soft limit would close the port to clients long before our own bound; under a low hard
+ * one they get what is left when the disk and the other nodes have theirs, so that a crowd of clients can take neither a
+ * segment from the log nor this node from its cluster. Returns how many may be connected at once. */
+static size_t raise_open_files(const struct log *log)
 {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= OPEN_FILES) {
-        return;
+        return LIMIT_CONNECTIONS;
     }
+    rlim_t before = limit.rlim_cur;
     limit.rlim_cur = limit.rlim_max < OPEN_FILES ? limit.rlim_max : OPEN_FILES;
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < OPEN_FILES) {
-        log_warning(log, "few files may be open, so few clients can connect at once: raise the limit (ulimit -n)",
-                    LOG_U64("limit", limit.rlim_cur), LOG_U64("wanted", OPEN_FILES));
+    rlim_t now = setrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : before;
+    if (now >= OPEN_FILES) {
+        return LIMIT_CONNECTIONS;
     }
+    size_t connections = now > 2 * OTHER_FILES ? now - OTHER_FILES : now / 2 + 1;
+    log_warning(log, "few files may be open, so few clients can connect at once: raise the limit (ulimit -n)",
+                LOG_U64("limit", now), LOG_U64("wanted", OPEN_FILES), LOG_U64("connections", connections));
+    return connections;
 }
 
 int node_run(struct options *options)
@@ -473,12 +503,13 @@ int node_run(struct options *options)
     CHECK(node != NULL);
     node->options = options;
     journal_open(&node->journal, STDERR_FILENO, options->log_format, options->log_level, &node->log);
-    raise_open_files(&node->log);
+    node->connections = raise_open_files(&node->log);
     node->uv = loop_uv_open(&node->loop);
     node->look = (struct post){.run = node_look, .data = node};
     node->stop_timer = loop_timer_open(&node->loop, stop_took_too_long, node);
     node->poll_timer = loop_timer_open(&node->loop, node_close_next, node);
     loop_uv_watch_signals(node->uv, signal_received, node);
+    loop_uv_watch_turns(node->uv, SLOW_TURN_MS * UINT64_C(1000000), turn_was_slow, node);
     node->exit_code = node_start(node);
     if (node->exit_code != EXIT_ASKED) {
         node_begin_close(node);

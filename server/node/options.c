@@ -230,7 +230,7 @@ static const struct flag flags[] = {
     {"cluster-key-file", "FILE", "at least 32 random bytes, the same on all nodes, by which they know each other",
      set_cluster_key_file},
     {"insecure", NULL, "allow addresses beyond loopback without protection", set_insecure},
-    {"allow-host", "NAME,…", "names by which browsers may reach this node, besides addresses and nodes' names",
+    {"allow-host", "NAME,NAME", "names by which browsers may reach this node, besides addresses and nodes' names",
      set_allow_host},
     {"election-timeout", "MS", "without a leader's word for this long, elect another (default: 300)",
      set_election_timeout},
@@ -380,13 +380,22 @@ void options_close(struct options *options)
 
 /* ---- addresses ---- */
 
-static enum error check_protection(const struct options *options, const struct endpoints *endpoints,
-                                   struct error_text *error)
+static enum error check_protection(const struct options *options, const struct spec *spec,
+                                   const struct endpoints *endpoints, struct error_text *error)
 {
     if (options->insecure) {
         return ERROR_NONE;
     }
     struct address_text shown;
+    for (size_t i = 0; spec != NULL && i < spec->n_members && options->cluster_key_len == 0; i++) {
+        const struct replica_member *member = &spec->members[i];
+        if (strcmp(member->name, options->node) != 0 && !host_is_loopback(member->host)) {
+            return error_set(error, ERROR_INVALID,
+                             "the way to %s (%s) leaves this host, and whoever answers there would be believed: give "
+                             "--cluster-key-file FILE, or --insecure if the network is trusted",
+                             member->name, member->host);
+        }
+    }
     if (!host_is_loopback(endpoints->raft.host) && options->cluster_key_len == 0) {
         spec_address_print(endpoints->raft.host, endpoints->raft.port, &shown);
         return error_set(error, ERROR_INVALID,
@@ -438,5 +447,5 @@ enum error options_resolve(const struct options *options, const struct spec *spe
         return error_set(error, ERROR_INVALID, "HTTP and Raft can't both listen on port %u: change --http or --raft",
                          endpoints->http.port);
     }
-    return check_protection(options, endpoints, error);
+    return check_protection(options, spec, endpoints, error);
 }

@@ -164,16 +164,16 @@ static void request_refuse_status(struct request *request, enum operation_status
     switch (status) {
     case OPERATION_NO_LEADER:
         request_refuse(request, API_NO_LEADER,
-                       "no leader is known, so nothing was changed; send the request again, here or to another node");
+                       "No leader is known, so nothing was changed. Send the request again, here or to another node.");
         return;
     case OPERATION_NOT_READY:
         request_refuse(request, API_NOT_READY,
-                       "this node can't serve yet, so nothing was changed; send the request to another node, or ask "
-                       "GET /health what is waited for");
+                       "This node can't serve yet, so nothing was changed. Send the request to another node, or ask "
+                       "GET /health what is waited for.");
         return;
     case OPERATION_OVERLOADED:
         request_refuse(request, API_OVERLOADED,
-                       "too many requests wait on this node, so nothing was changed; send the request again later");
+                       "Too many requests wait on this node, so nothing was changed. Send the request again later.");
         return;
     case OPERATION_UNKNOWN:
     case OPERATION_APPLIED:
@@ -186,6 +186,15 @@ static void request_refuse_status(struct request *request, enum operation_status
     struct slice none = {0};
     api_render_unknown(is_acquire ? request->parsed.command.acquire.idempotency_key : none, &answer);
     request_answer(request, &answer);
+}
+
+static void request_draw_key(struct request *request)
+{
+    uint8_t bytes[MADE_KEY_BYTES];
+    loop_random(request->service->options.loop, bytes, sizeof bytes);
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        (void)snprintf(request->made_key + 2 * i, 3, "%02x", bytes[i]);
+    }
 }
 
 /* ---- giving back what nobody can claim ---- */
@@ -252,9 +261,12 @@ static void grant_give_back(struct request *request, const struct outcome *outco
     memcpy(request->give_back_id, request->parsed.schedule_id.base, schedule_id.len);
     log_info(service->options.log, "grant given back: its client hung up", LOG_SLICE("schedule", schedule_id),
              LOG_U64("token", token));
-    struct api_answer answer; /* nobody reads it, but http wants its exchange back; it must not be a 201 */
+    /* Who has closed only its sending half still reads this. It must not be a 201, and its key must be a new one: a repeat
+     * with the old one could still get the grant that is about to be released, and run its job without a lock. */
+    request_draw_key(request);
+    struct api_answer answer;
     api_answer_init(&answer);
-    api_render_unknown(request->parsed.command.acquire.idempotency_key, &answer);
+    api_render_unknown(slice_of(request->made_key), &answer);
     exchange_send(service, request->exchange, &answer);
     api_answer_close(&answer);
     request->exchange = NULL;
@@ -305,11 +317,7 @@ static void request_make_key(struct request *request)
     if (!request->key_is_made) {
         return;
     }
-    uint8_t bytes[MADE_KEY_BYTES];
-    loop_random(request->service->options.loop, bytes, sizeof bytes);
-    for (size_t i = 0; i < sizeof bytes; i++) {
-        (void)snprintf(request->made_key + 2 * i, 3, "%02x", bytes[i]);
-    }
+    request_draw_key(request);
     *key = slice_of(request->made_key);
 }
 
@@ -381,7 +389,7 @@ static bool request_parse(struct request *request, struct api_answer *problem)
     if (n_query > 0) {
         pairs = arena_alloc(&request->arena, n_query * sizeof *pairs);
         if (pairs == NULL) {
-            api_render_problem(API_INVALID_FIELD, "query", "there are too many query parameters", problem);
+            api_render_problem(API_INVALID_FIELD, "query", "There are too many query parameters: send fewer.", problem);
             return false;
         }
     }
@@ -444,8 +452,9 @@ static void request_dispatch(struct request *request)
     }
     if (service->stopping || service->replica == NULL) {
         request_refuse(request, API_NOT_READY,
-                       service->stopping ? "this node is stopping and nothing was changed; send the request to another"
-                                         : "this node is starting and nothing was changed; send the request again");
+                       service->stopping
+                           ? "This node is stopping, and nothing was changed. Send the request to another one."
+                           : "This node is starting, and nothing was changed. Send the request again.");
     } else if (request->parsed.route != API_LOCK_STATUS) {
         request_propose(request);
     } else if (request->parsed.stale) {
@@ -462,7 +471,7 @@ void service_request(void *arg, struct exchange *exchange)
     struct request *request = request_take(service);
     if (request == NULL) {
         exchange_refuse(service, exchange, API_OVERLOADED,
-                        "too many requests wait on this node, so nothing was changed; send the request again later");
+                        "Too many requests wait on this node, so nothing was changed. Send the request again later.");
         return;
     }
     request->exchange = exchange;
@@ -484,7 +493,7 @@ void service_request(void *arg, struct exchange *exchange)
 void service_refuse_body(void *arg, struct exchange *exchange)
 {
     char detail[128];
-    (void)snprintf(detail, sizeof detail, "the body is over its bound of %zu bytes; send less",
+    (void)snprintf(detail, sizeof detail, "The body is over its bound of %zu bytes: send less.",
                    api_body_limit(exchange_method(exchange), exchange_path(exchange)));
     exchange_refuse(arg, exchange, API_BODY_TOO_LARGE, detail);
 }

@@ -108,7 +108,7 @@ static bool slice_cut(struct slice *rest, char separator, struct slice *part)
 /* Splits HOST, [IPV6] or nothing from `:…`; `ports` is what follows the colon, absent when there is none. */
 static bool host_cut(struct slice text, char host[LIMIT_NAME_BYTES + 1], struct slice *ports)
 {
-    struct slice name;
+    struct slice name = {0};
     struct slice rest = text;
     bool bracketed = text.len > 0 && text.base[0] == '[';
     if (bracketed) {
@@ -165,9 +165,9 @@ static enum error member_parse(struct slice text, struct spec *spec, struct repl
                                struct error_text *error)
 {
     struct slice rest = text;
-    struct slice name;
-    struct slice ports;
-    char host[LIMIT_NAME_BYTES + 1];
+    struct slice name = {0};
+    struct slice ports = {0};
+    char host[LIMIT_NAME_BYTES + 1] = "";
     (void)slice_cut(&rest, '=', &name);
     int shown = (int)(text.len < 200 ? text.len : 200);
     if (!slice_is_present(rest)) {
@@ -232,7 +232,7 @@ enum error spec_parse(struct slice text, struct spec *spec, struct error_text *e
     arena_init(&spec->arena, 0);
     spec->members = arena_alloc(&spec->arena, LIMIT_MEMBERS * sizeof *spec->members);
     struct slice rest = text;
-    struct slice part;
+    struct slice part = {0};
     while (slice_cut(&rest, ',', &part)) {
         if (spec->n_members == LIMIT_MEMBERS) {
             return error_set(error, ERROR_INVALID, "it names more than %u nodes", LIMIT_MEMBERS);

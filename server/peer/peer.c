@@ -205,8 +205,12 @@ void peer_outbound_answered(struct peer *peer)
 
 void peer_seen_alive(struct peer *peer)
 {
-    if (loop_mono_ms(peer->set->options.loop) - peer->dialled_ms >= PEER_BACKOFF_MIN_MS) {
+    const struct loop *loop = peer->set->options.loop;
+    uint64_t since_ms = loop_mono_ms(loop) - peer->dialled_ms;
+    if (since_ms >= PEER_BACKOFF_MIN_MS) {
         peer_dial(peer);
+    } else if (peer->outbound == NULL) { /* refused a moment ago, when it wasn't there yet */
+        loop_timer_start(loop, peer->dial_timer, PEER_BACKOFF_MIN_MS - since_ms);
     }
 }
 

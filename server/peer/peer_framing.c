@@ -10,11 +10,20 @@ size_t framing_seal_bytes(bool tagged)
     return tagged ? AUTH_TAG_BYTES : FRAMING_CHECKSUM_BYTES;
 }
 
-static void framing_put_header(uint8_t *header, size_t body_bytes, enum frame_kind kind)
+/* Kind and check of a header: 24 bits over length and kind. The seal can only be looked at when the frame is whole; an
+ * altered length would have the receiver wait for bytes that never come, and take all that follows for them. */
+static uint32_t framing_kind_and_check(uint32_t body_bytes, uint8_t kind)
 {
-    CHECK(body_bytes <= frame_limit(kind));
-    bytes_put_u32(header, (uint32_t)body_bytes);
-    bytes_put_u32(header + 4, (uint32_t)kind); /* a kind is below 256: this is the kind and 3 zero bytes */
+    uint8_t bytes[5];
+    bytes_put_u32(bytes, body_bytes);
+    bytes[4] = kind;
+    return kind | (uint32_t)checksum_64(bytes, sizeof bytes) << 8;
+}
+
+void framing_put_header(uint8_t header[FRAMING_HEADER_BYTES], uint32_t body_bytes, uint8_t kind)
+{
+    bytes_put_u32(header, body_bytes);
+    bytes_put_u32(header + 4, framing_kind_and_check(body_bytes, kind));
 }
 
 void framing_append(const struct frame *frame, bool tagged, struct buffer *bytes)
@@ -23,13 +32,16 @@ void framing_append(const struct frame *frame, bool tagged, struct buffer *bytes
     size_t before_body = FRAMING_HEADER_BYTES + framing_seal_bytes(tagged);
     (void)buffer_extend(bytes, before_body);
     frame_encode(frame, bytes);
-    framing_put_header(bytes->base + at, bytes->len - at - before_body, frame->kind);
+    size_t body_bytes = bytes->len - at - before_body;
+    CHECK(body_bytes <= frame_limit(frame->kind));
+    framing_put_header(bytes->base + at, (uint32_t)body_bytes, (uint8_t)frame->kind);
 }
 
 void framing_append_body(enum frame_kind kind, struct slice body, bool tagged, struct buffer *bytes)
 {
     uint8_t *header = buffer_extend(bytes, FRAMING_HEADER_BYTES + framing_seal_bytes(tagged));
-    framing_put_header(header, body.len, kind);
+    CHECK(body.len <= frame_limit(kind));
+    framing_put_header(header, (uint32_t)body.len, (uint8_t)kind);
     buffer_append_slice(bytes, body);
 }
 
@@ -80,8 +92,9 @@ bool framing_check(const uint8_t *frame, struct framing_seal *seal)
 bool framing_parse_header(const uint8_t bytes[FRAMING_HEADER_BYTES], struct framing_header *header)
 {
     uint32_t body_bytes = bytes_get_u32(bytes);
-    uint32_t kind = bytes_get_u32(bytes + 4); /* with the 3 zero bytes: anything in them makes an unknown kind */
-    if (kind == 0 || kind >= FRAME_KINDS || body_bytes > frame_limit(kind)) {
+    uint8_t kind = bytes[4];
+    bool intact = bytes_get_u32(bytes + 4) == framing_kind_and_check(body_bytes, kind);
+    if (!intact || kind == 0 || kind >= FRAME_KINDS || body_bytes > frame_limit(kind)) {
         return false;
     }
     *header = (struct framing_header){.kind = (enum frame_kind)kind, .body_bytes = body_bytes};

@@ -1,7 +1,8 @@
 /* peer_framing: where a frame begins and ends, and what seals it.
  *
- *   u32 length of the body | u8 kind | 3 bytes zero | seal | body
+ *   u32 length of the body | u8 kind | u24 check | seal | body
  *
+ * The check is the low 24 bits of XXH3-64 over length and kind, so that an altered length is noticed at once.
  * The seal is 8 bytes XXH3-64 over the first 8 bytes and the body. After a handshake with a cluster key it is a tag of 16
  * bytes instead, over the frame's number in its direction, the first 8 bytes and the body. */
 #ifndef BATON_PEER_PEER_FRAMING_H
@@ -34,6 +35,9 @@ void framing_append_body(enum frame_kind kind, struct slice body, bool tagged, s
 size_t framing_bytes(const uint8_t *frame, bool tagged);
 /* Fills in the seal and counts the frame. From here on it must go out next. */
 void framing_seal_next(uint8_t *frame, struct framing_seal *seal);
+
+/* A header by itself, whatever it says. */
+void framing_put_header(uint8_t header[FRAMING_HEADER_BYTES], uint32_t body_bytes, uint8_t kind);
 
 /* What a header says; only when it is well formed and its length within its kind's limit. */
 struct framing_header {

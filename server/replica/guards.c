@@ -10,6 +10,9 @@
 #include "base/limits.h"
 #include "base/slice.h"
 
+/* Of a member, as a text of four words. */
+#define ADDRESS_BYTES (LIMIT_NAME_BYTES + 32u + 2u * LIMIT_ADDRESS_BYTES + 8u)
+
 static bool guard_on(const struct guards *guards, unsigned number)
 {
     return (guards->off & 1u << (number - 1)) == 0;
@@ -457,12 +460,21 @@ static void guard_16_promotion(struct guards *guards, struct raft_message *messa
     }
 }
 
+/* A part may replace the configuration that the sender's address is read from, while the next one still points to it. */
+static void keep_address(struct raft_message *message, char address[ADDRESS_BYTES])
+{
+    (void)snprintf(address, ADDRESS_BYTES, "%s", message->server_address);
+    message->server_address = address;
+}
+
 void guards_receive(struct guards *guards, struct raft_message *message)
 {
+    char address[ADDRESS_BYTES];
     if (guards->dead) {
         guards_free_message(message);
         return;
     }
+    keep_address(message, address);
     switch (message->type) {
     case RAFT_APPEND_ENTRIES:
         receive_append_entries(guards, message);

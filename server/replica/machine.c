@@ -34,7 +34,7 @@ static int machine_apply(struct raft_fsm *fsm, const struct raft_buffer *buf, vo
     struct replica *replica = fsm->data;
     *result = NULL;
     if (replica->dead) {
-        return RAFT_SHUTDOWN;
+        return 0; /* as after a fatal one: libraft would free an error's entries twice */
     }
     raft_index index = raft_last_applied(&replica->raft) + 1;
     struct slice bytes = {.base = buf->base, .len = buf->len};
@@ -43,7 +43,7 @@ static int machine_apply(struct raft_fsm *fsm, const struct raft_buffer *buf, vo
     arena_clear(&replica->apply_arena);
     if (entry_decode(bytes, &replica->apply_arena, &entry, &text) != ERROR_NONE) {
         replica_fatal(replica, REPLICA_EXIT_FAILURE, "entry %llu can't be understood: %s", index, text.text);
-        return RAFT_SHUTDOWN;
+        return 0;
     }
     apply_commands(replica, &entry, index);
     if (replica->options.applied != NULL) {

@@ -98,7 +98,14 @@ static void take_result(struct replica *replica, const struct frame_operation_re
         operations->hold_ns = replica_now_ns(replica) + REPLICA_TICK_MS * NS_PER_MS;
         return;
     }
-    operation_answer(replica, operation, result->status, result->status == OPERATION_APPLIED ? &result->outcome : NULL);
+    bool applied = result->status == OPERATION_APPLIED;
+    if (applied && !outcome_answers(&result->outcome, &operation->command)) {
+        log_warning(replica->options.log, "a member sent an outcome that is none of its operation",
+                    LOG_U64("operation", result->number));
+        operation_answer(replica, operation, OPERATION_UNKNOWN, NULL);
+        return;
+    }
+    operation_answer(replica, operation, result->status, applied ? &result->outcome : NULL);
 }
 
 void passing_take_outcomes(struct replica *replica, const struct frame_outcomes *frame)

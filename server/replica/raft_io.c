@@ -234,7 +234,7 @@ static int io_truncate(struct raft_io *io, raft_index index)
     struct replica *replica = io->impl;
     if (index > replica->side.next_index) {
         replica_fatal(replica, REPLICA_EXIT_FAILURE, "the consensus library left a gap in the log at %llu", index);
-        return RAFT_SHUTDOWN;
+        return 0;
     }
     replica->side.next_index = index; /* the append that follows is the truncation */
     return 0;
@@ -274,6 +274,15 @@ static int io_append(struct raft_io *io, struct raft_io_append *req, const struc
     append->replica = replica;
     append->request = req;
     append->done = cb;
+    append->storage.done = append_done;
+    append->storage.data = append;
+    append->next = side->appends;
+    side->appends = append;
+    raft_index first = side->next_index;
+    side->next_index += n;
+    if (replica->dead || !guards_check_append(&replica->guards, side->next_index)) {
+        return 0; /* the node is dead, and `entries` may be nothing */
+    }
     append->entries = calloc(n, sizeof *append->entries);
     CHECK(append->entries != NULL);
     for (unsigned i = 0; i < n; i++) {
@@ -282,15 +291,6 @@ static int io_append(struct raft_io *io, struct raft_io_append *req, const struc
             .type = (uint8_t)entries[i].type,
             .data = {.base = entries[i].buf.base, .len = entries[i].buf.len},
         };
-    }
-    append->storage.done = append_done;
-    append->storage.data = append;
-    append->next = side->appends;
-    side->appends = append;
-    raft_index first = side->next_index;
-    side->next_index += n;
-    if (replica->dead || !guards_check_append(&replica->guards, side->next_index)) {
-        return 0; /* the node is dead; what was appended is freed with it */
     }
     storage_append(replica->options.storage, &append->storage, first, append->entries, n);
     return 0;

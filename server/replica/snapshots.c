@@ -320,14 +320,14 @@ int snapshots_fsm_restore(struct raft_fsm *fsm, struct raft_buffer *buf)
     struct snapshot_handle handle = *(const struct snapshot_handle *)buf->base;
     raft_free(buf->base);
     if (replica->dead) {
-        return RAFT_SHUTDOWN;
+        return 0;
     }
     if (replica->stage != STAGE_LOADING) { /* else the table was loaded before libraft was started */
         struct lock_table *table = transfer_take_table(replica, handle);
         if (table == NULL) {
             replica_fatal(replica, REPLICA_EXIT_FAILURE, "snapshot %llu was installed and is not there",
                           (unsigned long long)handle.index);
-            return RAFT_SHUTDOWN;
+            return 0;
         }
         discard_table(replica, replica->table);
         replica->table = table;

@@ -26,14 +26,13 @@ void storage_fail(struct storage *storage, const struct storage_failure *failure
 void storage_note(struct storage *storage, const char *format, ...)
 {
     char sentence[512];
-    va_list arguments;
-    if (storage->options.note == NULL) {
-        return;
+    if (storage->options.note != NULL) {
+        va_list arguments;
+        va_start(arguments, format);
+        (void)vsnprintf(sentence, sizeof sentence, format, arguments);
+        va_end(arguments);
+        storage->options.note(storage->options.arg, sentence);
     }
-    va_start(arguments, format);
-    (void)vsnprintf(sentence, sizeof sentence, format, arguments);
-    va_end(arguments);
-    storage->options.note(storage->options.arg, sentence);
 }
 
 /* ---- freeing ---- */

@@ -191,6 +191,7 @@ static void log_fill(struct storage *storage, struct storage_log_write *slot, co
     slot->last = NULL;
     for (size_t n = 0; n < plan->count;) {
         struct storage_append *append = storage->queue.first;
+        CHECK(append != NULL);
         while (n < plan->count && storage->taken < append->n_entries) {
             p = storage_record_put_entry(p, &append->entries[storage->taken++]);
             n++;

@@ -160,6 +160,7 @@ static void prepare_run(struct work *work)
     if (error == ERROR_NONE) {
         error = storage_io_open(disk, path, DISK_LOG, &prepare->file, &prepare->failure);
     }
+    CHECK(error == prepare->failure.error); /* prepare_done goes by the latter */
 }
 
 static void prepare_done(struct work *work)

@@ -115,15 +115,13 @@ static enum error slot_put(struct storage_slot *slot, const struct disk *disk, c
     return error;
 }
 
+/* Only one copy can be read and not be durable yet, because the process that wrote it died before its sync. It differs
+ * from the other one then, and the sync of the repair is its sync, too. */
 enum error storage_slot_repair(struct storage_slot *slot, const struct disk *disk, const struct storage_owner *owner,
                                struct storage_failure *failure)
 {
     uint8_t block[LIMIT_BLOCK_BYTES];
     enum error error = slot_open(slot, disk, failure);
-    /* What was read may still be on its way to the medium: the process that wrote it can have died before its sync. */
-    if (error == ERROR_NONE) {
-        error = storage_io_sync(disk, slot->file, slot->path, failure);
-    }
     if (error == ERROR_NONE) {
         copy_encode(block, slot, owner);
         error = slot_put(slot, disk, block, slot->repair, failure);

@@ -2,4 +2,5 @@
 # codespell over sources, scripts and documentation.
 set -eu
 cd "$(dirname "$0")/../.."
-codespell --quiet-level 3 --skip '*.hex,./build,./.git'
+# inflight: how libraft spells it
+codespell --quiet-level 3 --skip '*.hex,./build,./.git' --ignore-words-list inflight

@@ -9,7 +9,7 @@ set -eu
 cd "$(dirname "$0")/../.."
 build=${1:-build/clang}
 
-version=$(clang-tidy --version 2>&1 || :)
+version=$(clang-tidy --version 2>&1 | grep version || :)
 case $version in
 *"version 14."*) ;;
 *)

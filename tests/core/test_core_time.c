@@ -9,6 +9,7 @@
 #include "fixture.h"
 
 #include "base/limits.h"
+#include "core/table.h"
 
 static void a_lock_ends_at_its_deadline_and_not_a_millisecond_before(void **state)
 {
@@ -133,6 +134,25 @@ static void locks_end_in_the_order_of_their_deadlines(void **state)
         assert_int_equal(fixture_count(&f).expirations, (step + 1) * LOCKS / 100);
     }
     assert_int_equal(fixture_count(&f).held, 0);
+    fixture_close(&f);
+}
+
+/* Nothing that can be asked for shows this order yet; events will. So the heap itself is looked at. */
+static void of_equal_deadlines_the_older_grant_goes_first(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_open(&f);
+    static const char *const ids[] = {"q", "a", "z", "m", "b", "y", "c", "x"};
+    for (uint64_t i = 0; i < 8; i++) {
+        assert_int_equal(fixture_grant(&f, (struct ask){.id = ids[i], .ttl_ms = MINUTE_MS}), i + 1);
+    }
+    expect_code(fixture_renew(&f, ids[3], 4, 2 * MINUTE_MS), OUTCOME_DONE); /* out of its place, and back */
+    expect_code(fixture_renew(&f, ids[3], 4, MINUTE_MS), OUTCOME_DONE);
+    for (uint64_t i = 0; i < 8; i++) {
+        assert_int_equal(f.table->heap[0].due.token, i + 1);
+        expect_code(fixture_release(&f, ids[i], i + 1, RUN_SUCCEEDED), OUTCOME_DONE);
+    }
     fixture_close(&f);
 }
 
@@ -272,6 +292,7 @@ int main(void)
         cmocka_unit_test(no_wall_clock_decides),
         cmocka_unit_test(the_end_of_time_does_not_wrap),
         cmocka_unit_test(locks_end_in_the_order_of_their_deadlines),
+        cmocka_unit_test(of_equal_deadlines_the_older_grant_goes_first),
         cmocka_unit_test(all_that_is_over_ends_in_one_entry),
         cmocka_unit_test(a_schedule_is_forgotten_forty_days_after_its_last_run),
         cmocka_unit_test(the_floor_is_forgotten_with_the_schedule),

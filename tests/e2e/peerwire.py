@@ -9,7 +9,7 @@ import struct
 import threading
 import time
 
-HELLO, APPEND_ENTRIES, OPERATIONS = 1, 7, 11
+HELLO, APPEND_ENTRIES, OPERATIONS, OUTCOMES = 1, 7, 11, 12
 KINDS = 17
 
 _xxhash = ctypes.CDLL(ctypes.util.find_library("xxhash") or "libxxhash.so.0")
@@ -19,7 +19,8 @@ _xxhash.XXH3_64bits.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
 
 def seal(kind, body, length=None):
     """One frame with a checksum; `length` may lie."""
-    head = struct.pack("<IB3x", len(body) if length is None else length, kind)
+    head = struct.pack("<IB", len(body) if length is None else length, kind)
+    head += struct.pack("<Q", _xxhash.XXH3_64bits(head, len(head)))[:3]
     return head + struct.pack("<Q", _xxhash.XXH3_64bits(head + body, len(head + body))) + body
 
 

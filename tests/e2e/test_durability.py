@@ -102,6 +102,7 @@ def test_a_dead_leader_is_replaced_at_once():
         for _ in range(20):
             leader = cluster.leader()
             others = [node for node in cluster.nodes if node is not leader]
+            wait_for(lambda: all(node.health()["status"] == "ok" for node in cluster.nodes), "all streams are up")
             for node in others:
                 node.acquire(unique("warm"))
             times.append(grant_after_kill(leader, others) * 1000)

@@ -3,13 +3,15 @@ else. Nothing acknowledged is lost, nothing is granted twice, and the cluster li
 
 import os
 import random
+import signal
 import socket
 import struct
+import threading
 
 from harness import Cluster, check, check_held, end_load, equal, free_port, run_load, unique, wait_for
 from peerwire import (
-    APPEND_ENTRIES, KINDS, OPERATIONS, Back, Proxy, field_bytes, field_fixed64, field_varint, hello_body,
-    overhear_hello, seal, split_frame,
+    APPEND_ENTRIES, HELLO, KINDS, OPERATIONS, OUTCOMES, Back, Proxy, field_bytes, field_fixed64, field_varint,
+    hello_body, overhear_hello, parse_fields, seal, split_frame,
 )  # fmt: skip
 
 
@@ -160,3 +162,48 @@ def test_a_valid_handshake_with_hostile_content():
             equal(node.acquire(unique("after-hostile")).status, 201, f"{node.name} serves")
         check(n2.running and n3.running, "the others run")
         return f"{count} hostile frames"
+
+
+def say_hello(connection, body):
+    """Sends our hello; returns the fields of the other's."""
+    connection.sendall(seal(HELLO, body))
+    pending, frame = b"", None
+    while frame is None:
+        part = connection.recv(65536)
+        check(part, "our hello was answered")
+        frame, pending = split_frame(pending + part, 8)
+    return parse_fields(frame[16:])
+
+
+def ask_hello(node, name):
+    with socket.create_connection(("127.0.0.1", node.raft_port), timeout=20) as connection:
+        return say_hello(connection, hello_body(name, node.name, bytes(16), bytes(16)))
+
+
+def test_a_valid_handshake_with_an_outcome_that_is_none():
+    """Somebody answers in the leader's name what the follower has passed on: "done", and not a word of what."""
+    with Cluster(flags=["--election-timeout", "3000"]) as cluster:
+        cluster.start()
+        leader, follower = cluster.leader(), cluster.followers()[0]
+        cluster_id, incarnation = (ask_hello(leader, follower.name)[field] for field in (7, 8))
+        run_id = ask_hello(follower, leader.name)[9]
+        leader.signal(signal.SIGSTOP)  # so that it doesn't answer itself
+        answers = []
+        with socket.create_connection(("127.0.0.1", follower.raft_port), timeout=20) as connection:
+            say_hello(connection, hello_body(leader.name, follower.name, cluster_id, incarnation))
+            asking = threading.Thread(target=lambda: answers.append(follower.acquire("hostile-outcome")))
+            asking.start()
+            done = field_varint(2, 1) + field_bytes(3, field_varint(1, 1))
+            results = b"".join(field_bytes(3, field_fixed64(1, number) + done) for number in range(1, 50))
+            frame = seal(OUTCOMES, field_bytes(1, run_id) + field_fixed64(2, 1) + results)
+
+            def answered():
+                connection.sendall(frame)
+                return answers or not follower.running
+
+            wait_for(answered, "the follower has taken the outcome", pause=0.05)
+        check(follower.running, f"the follower lives: {follower.log[-500:]}")
+        asking.join()
+        equal((answers[0].status, answers[0].code), (504, "outcome_unknown"), "what the client is told")
+        leader.signal(signal.SIGCONT)
+        cluster.wait_ready()

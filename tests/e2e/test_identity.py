@@ -103,6 +103,20 @@ def test_another_spec_at_a_later_start_is_ignored_and_said():
         check("differs from what this node first started with" in node.log, "a line of the log says so")
 
 
+def test_a_wrong_spec_can_be_corrected_until_the_cluster_is_founded():
+    with Cluster() as cluster:
+        n1 = cluster["n1"]
+        n1.start(extra=["--cluster", cluster.spec + ",n4=127.0.0.1:1:2"])
+        for node in cluster.nodes[1:]:
+            node.start()
+        wait_for(lambda: any("another SPEC" in reason for reason in (n1.health() or {}).get("reasons", [])),
+                 "n1 says that the others have another SPEC")  # fmt: skip
+        equal(n1.stop(), 0, "stop")
+        n1.start()
+        cluster.wait_ready()
+        equal(n1.acquire("first").status, 201, "n1 serves")
+
+
 def test_a_missing_or_other_cluster_key_keeps_nodes_apart():
     with Cluster(key=True) as cluster:
         cluster.start()

@@ -109,6 +109,29 @@ def test_a_port_in_use_is_said_and_is_1():
             check(code == 1 and str(port) in err and "level=error" in err, f"{code} {err}")
 
 
+def test_a_crowd_of_clients_leaves_descriptors_to_the_cluster():
+    few = ["sh", "-c", 'ulimit -n 200; exec "$@"', "sh"]
+    with Cluster(flags=["--request-timeout", "60000"]) as cluster:
+        cluster.start(wrapper=few)
+        leader, (one, other) = cluster.leader(), cluster.followers()
+        crowd = [socket.create_connection(("127.0.0.1", leader.http_port), timeout=20) for _ in range(300)]
+        # without more descriptors the leader could neither accept their streams nor dial them again
+        one.kill()
+        other.kill()
+        one.start(wrapper=few)
+        other.start(wrapper=few)
+        cluster.wait_ready([one, other])
+
+        def joined():
+            health = [node.health() for node in (one, other)]
+            return all(h and h["http_status"] == 200 and not h["reasons"] for h in health)
+
+        wait_for(joined, "the node with the crowd is a member as before")
+        for connection in crowd:
+            connection.close()
+        cluster.wait_ready()
+
+
 def test_a_data_directory_that_cannot_be_used_is_65():
     ports = ["--http", f"127.0.0.1:{free_port()}", "--raft", f"127.0.0.1:{free_port()}"]
     for directory in ("/proc/baton", "/nonexistent/deeper/baton", "/dev/null"):
@@ -141,6 +164,17 @@ def test_before_the_cluster_is_founded_health_says_what_is_waited_for():
         cluster["n3"].start()
         cluster.wait_ready()
         equal(first.acquire("early").status, 201, "afterwards")
+
+
+def test_sigterm_ends_a_node_that_still_waits():
+    with Cluster() as cluster:
+        node = cluster["n1"].start()
+        wait_for(node.health, "HTTP is open")
+        equal(node.stop(5), 0, "exit code before the cluster is founded")
+        cluster.start()
+        cluster["n2"].kill()
+        cluster["n3"].kill()
+        equal(node.stop(5), 0, "exit code without a quorum")
 
 
 def test_sigterm_hands_leadership_over_and_leaves_with_0():

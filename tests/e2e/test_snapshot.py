@@ -1,6 +1,7 @@
 """Snapshots: taken when the log has grown, sent to who was away, and no stall while 100,000 locks are held."""
 
 import os
+import re
 import socket
 import threading
 import time
@@ -83,9 +84,9 @@ class Probe(threading.Thread):
 
 
 def test_the_loop_does_not_stall_while_a_snapshot_is_taken():
-    """The issue's bound is 10 ms of loop stall; seen from outside on a busy machine it is a latency, printed beside that
-    of the rest of the run, and bounded loosely."""
-    with Cluster(size=1) as cluster:
+    """The issue's bound is 10 ms of loop stall. batond tells of each turn of its loop over 10 ms, with the CPU time that it
+    took itself: that is bounded here. What a client saw is printed, too; on a busy machine it is mostly the machine."""
+    with Cluster(size=1, flags=["--log-level", "debug"]) as cluster:
         node = cluster.start().nodes[0]
         held = 100_000
         began = time.monotonic()
@@ -93,6 +94,7 @@ def test_the_loop_does_not_stall_while_a_snapshot_is_taken():
         equal(statuses, {201: held}, "answers")
         rate = held / (time.monotonic() - began)
         known = snapshots(node)
+        seen = len(node.log)
         first = node.acquire("renewed", ttl_ms=LONG).json["token"]
         renewals = (post_bytes("/locks/renewed/renew", {"token": first}) for _ in iter(int, 1))
         probe = Probe(node.http_port)
@@ -123,7 +125,12 @@ def test_the_loop_does_not_stall_while_a_snapshot_is_taken():
         rest = sorted(took for at, took in probe.samples if at < taken[0] - 2)
         check(near[-1] < 0.5, f"an answer took {near[-1] * 1000:.0f} ms while the snapshot was taken")
 
+        turns = re.findall(r"the loop stood still. wall_us=(\d+) cpu_us=(\d+)", node.log[seen:])
+        longest = max((int(cpu) for _, cpu in turns), default=0) / 1000
+        check(longest < 20, f"a turn of the loop took {longest} ms of CPU time")
+
         def show(samples):
             return f"p99 {samples[int(len(samples) * 0.99)] * 1000:.1f} ms, worst {samples[-1] * 1000:.1f} ms" if samples else "none"
 
-        return f"{held} locks held ({rate:.0f}/s); /health/live around the snapshot: {show(near)}; before it: {show(rest)}"
+        stalls = f"{len(turns)} turns over 10 ms, the longest with {longest:.1f} ms of CPU time"
+        return f"{held} locks held ({rate:.0f}/s); {stalls}; /health/live meanwhile: {show(near)}; before: {show(rest)}"

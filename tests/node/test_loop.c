@@ -316,6 +316,44 @@ static void signals_arrive_on_the_loop(void **state)
     teardown(&f);
 }
 
+static void slow_recorded(void *arg, const struct loop_uv_turn *turn)
+{
+    struct fixture *f = arg;
+    assert_true(turn->wall_ns >= 20000000);
+    assert_true(turn->cpu_ns <= turn->wall_ns + 1000000); /* two clocks */
+    record(f, 's');
+}
+
+static void busy_run(struct post *post)
+{
+    struct fixture *f = post->data;
+    uint64_t until_ns = loop_mono_ns(&f->loop) + 20000000;
+    while (loop_mono_ns(&f->loop) < until_ns) {
+        /* this is what is measured */
+    }
+}
+
+static void a_turn_that_takes_long_is_told_and_sleeping_is_not(void **state)
+{
+    (void)state;
+    struct fixture f;
+    setup(&f);
+    struct timer_case end = {&f, 'z', NULL};
+    struct timer *timer = loop_timer_open(&f.loop, timer_records, &end);
+    loop_uv_watch_turns(f.uv, 20000000, slow_recorded, &f);
+    loop_timer_start(&f.loop, timer, 60); /* asleep for most of it */
+    loop_uv_run(f.uv);
+    size_t before = f.n_events;
+    assert_int_equal(f.events[before - 1], 'z');
+    struct post busy = {.run = busy_run, .data = &f};
+    loop_post(&f.loop, &busy);
+    loop_timer_start(&f.loop, timer, 60);
+    loop_uv_run(f.uv);
+    assert_non_null(strchr(f.events + before, 's'));
+    loop_timer_close(&f.loop, timer);
+    teardown(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -327,6 +365,7 @@ int main(void)
         cmocka_unit_test(work_runs_elsewhere_and_is_done_on_the_loop),
         cmocka_unit_test(random_bytes_differ_whatever_their_number),
         cmocka_unit_test(signals_arrive_on_the_loop),
+        cmocka_unit_test(a_turn_that_takes_long_is_told_and_sleeping_is_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

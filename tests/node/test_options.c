@@ -274,6 +274,8 @@ static void beyond_loopback_protection_is_demanded(void **state)
         "--http :7420",
         "--raft 0.0.0.0:7421",
         "--node n1 --cluster n1=127.0.0.1 --raft :7421",
+        "--node n1 --cluster n1=127.0.0.1,n2=10.0.0.2", /* dials beyond loopback */
+        "--node n1 --cluster n1=10.0.0.1,n2=10.0.0.2 --http 127.0.0.1:1 --raft 127.0.0.1:2",
     };
     for (size_t i = 0; i < sizeof open_rows / sizeof open_rows[0]; i++) {
         resolve(open_rows[i], NULL);

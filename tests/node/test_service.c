@@ -163,6 +163,7 @@ static void what_was_not_decided_is_503_or_504(void **state)
             bool unknown_read = is_read && rows[i].status == OPERATION_UNKNOWN; /* nothing could have happened */
             assert_int_equal(exchange.status, unknown_read ? 503 : rows[i].http);
             assert_true(exchange_body_has(&exchange, unknown_read ? "\"no_leader\"" : rows[i].code));
+            assert_true(exchange_body_has(&exchange, ".\"")); /* the detail is a sentence */
             assert_int_equal(exchange_has_header(&exchange, "Retry-After: 1\n"), exchange.status == 503);
             exchange_close(&exchange);
         }
@@ -250,6 +251,11 @@ static void a_grant_that_nobody_can_claim_is_released_as_abandoned(void **state)
     setup(&f);
     hang_up(&f, &exchange, &outcome, NULL);
     assert_int_equal(exchange.status, 504); /* whoever still reads must not start the job */
+    /* … nor claim the grant with the key that it was given to: the first one that was drawn */
+    assert_false(exchange_has_header(&exchange, "Idempotency-Key: 000102"));
+    assert_false(exchange_body_has(&exchange, "\"000102"));
+    assert_true(exchange_has_header(&exchange, "Idempotency-Key: 101112"));
+    assert_true(exchange_body_has(&exchange, "\"101112"));
     exchange_close(&exchange);
     assert_int_equal(f.replica.n_operations, 1);
     const struct command *command = &f.replica.operations[0]->command;

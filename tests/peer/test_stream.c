@@ -414,6 +414,32 @@ static void test_hearing_from_a_member_ends_the_back_off(void **state)
     members_close(members, 2);
 }
 
+/* It came just after we had been refused: dialling at once again would be too soon, but the back-off is still over. */
+static void test_hearing_from_a_member_just_after_a_refusal_ends_the_back_off(void **state)
+{
+    (void)state;
+    struct world world;
+    struct member members[2];
+    const struct member_options first = {.world = &world, .number = 1};
+    const struct member_options second = {.world = &world, .number = 2};
+    world_open(&world);
+    member_open(&members[0], &first);
+    member_join(&members[0]);
+    member_add(&members[0], 2);
+    world_advance(&world, 30000); /* it waits about a second between two dials now */
+    size_t dials = world.n_dials;
+    while (world.n_dials == dials) {
+        world_advance(&world, 1);
+    }
+    buffer_clear(&members[0].events);
+    member_open(&members[1], &second);
+    member_join(&members[1]);
+    member_add(&members[1], 1);
+    world_advance(&world, 50);
+    assert_true(peer_is_up(members[0].peers[2]));
+    members_close(members, 2);
+}
+
 /* ---- the newest connection wins ---- */
 
 static void test_new_process_replaces_the_old_ones_stream(void **state)
@@ -606,6 +632,7 @@ int main(void)
         cmocka_unit_test(test_back_off_begins_anew_after_a_good_connection_only),
         cmocka_unit_test(test_dial_without_answer_is_not_a_refusal),
         cmocka_unit_test(test_hearing_from_a_member_ends_the_back_off),
+        cmocka_unit_test(test_hearing_from_a_member_just_after_a_refusal_ends_the_back_off),
         cmocka_unit_test(test_new_process_replaces_the_old_ones_stream),
         cmocka_unit_test(test_handlers_may_remove_the_peer_or_close_the_set),
         cmocka_unit_test(test_a_note_may_close_the_set),

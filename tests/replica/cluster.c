@@ -73,7 +73,7 @@ static void on_applied(void *arg, uint64_t index, const struct lock_table *table
 
 void cluster_open(struct cluster *cluster, unsigned n, uint64_t seed)
 {
-    *cluster = (struct cluster){.n = n, .segment_bytes = 256u * 1024u};
+    *cluster = (struct cluster){.n = n, .segment_bytes = 1024u * 1024u};
     cluster->verbose = getenv("CLUSTER_VERBOSE") != NULL;
     cluster->states = calloc(CLUSTER_STATES, sizeof cluster->states[0]);
     assert_non_null(cluster->states);

@@ -31,8 +31,7 @@ static void hear_of_two_commits(struct rig *rig, unsigned off)
     rig_disk_entry(rig, (struct rig_item){.term = 2, .value = 6});
     rig_start(rig);
     want_snapshot(rig);
-    rig_receive_append(rig,
-                       (struct rig_append_entries){.from = 2, .term = 2, .prev = 6, .prev_term = 2, .commit = 6});
+    rig_receive_append(rig, (struct rig_append_entries){.from = 2, .term = 2, .prev = 6, .prev_term = 2, .commit = 6});
     assert_true(rig->has_put);
     assert_int_equal(rig->put.index, 6);
 }
@@ -65,8 +64,7 @@ static void open_follower(struct rig *rig, unsigned off)
         rig_disk_entry(rig, (struct rig_item){.term = 2, .value = i});
     }
     rig_start(rig);
-    rig_receive_append(rig,
-                       (struct rig_append_entries){.from = 2, .term = 2, .prev = 5, .prev_term = 2, .commit = 5});
+    rig_receive_append(rig, (struct rig_append_entries){.from = 2, .term = 2, .prev = 5, .prev_term = 2, .commit = 5});
 }
 
 static void guard_11_busy_while_applied_is_not_the_commit_index(void **state)

@@ -19,8 +19,7 @@ static void open_follower(struct rig *rig, unsigned off)
         rig_disk_entry(rig, (struct rig_item){.term = 2, .value = i});
     }
     rig_start(rig);
-    rig_receive_append(rig,
-                       (struct rig_append_entries){.from = 2, .term = 2, .prev = 5, .prev_term = 2, .commit = 5});
+    rig_receive_append(rig, (struct rig_append_entries){.from = 2, .term = 2, .prev = 5, .prev_term = 2, .commit = 5});
     rig_drop(rig, 0);
 }
 
@@ -149,9 +148,9 @@ static raft_term term_after_late_pre_vote(unsigned off, size_t byte)
     char *kept = rig.raft.follower_state.current_leader.address;
     (void)strcpy(place, kept);
     rig.raft.follower_state.current_leader.address = place;
-    const struct raft_message late = {.type = RAFT_REQUEST_VOTE_RESULT,
-                                      .request_vote_result = {
-                                          .version = 2, .term = 7, .vote_granted = true, .pre_vote = true}};
+    const struct raft_message late = {
+        .type = RAFT_REQUEST_VOTE_RESULT,
+        .request_vote_result = {.version = 2, .term = 7, .vote_granted = true, .pre_vote = true}};
     rig_receive(&rig, 3, late);
     raft_term term = rig.raft.current_term;
     rig.raft.follower_state.current_leader.address = kept;

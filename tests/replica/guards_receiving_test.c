@@ -21,8 +21,7 @@ static void open_follower(struct rig *rig, unsigned off)
     }
     rig->disk.term = 3;
     rig_start(rig);
-    rig_receive_append(rig,
-                       (struct rig_append_entries){.from = 2, .term = 3, .prev = 5, .prev_term = 2, .commit = 5});
+    rig_receive_append(rig, (struct rig_append_entries){.from = 2, .term = 3, .prev = 5, .prev_term = 2, .commit = 5});
     assert_int_equal(rig->raft.commit_index, 5);
     rig_drop(rig, 0);
 }
@@ -240,7 +239,7 @@ static void guard_03_without_it_the_change_is_forgotten_at_the_next_restart(void
     (void)state;
     struct rig leader;
     struct rig follower;
-    hear_of_late_change(&leader, &follower, RIG_OFF(3) | RIG_OFF(11)); /* 11 would never take a snapshot again */
+    hear_of_late_change(&leader, &follower, RIG_OFF(3) | RIG_OFF(11));  /* 11 would never take a snapshot again */
     assert_int_equal(follower.raft.configuration_uncommitted_index, 2); /* a command's */
     assert_int_equal(follower.raft.configuration_committed_index, 1);
     raft_set_snapshot_threshold(&follower.raft, 1);
@@ -336,6 +335,107 @@ static void guard_05_clamp_commit_index_never_falls(void **state)
     rig_close(&rig);
 }
 
+/* ---- what libraft asserts, and Debian's build doesn't check ---- */
+
+static void asserted_only_malformed_append_entries_is_dropped(void **state)
+{
+    (void)state;
+    const struct rig_item item = {3, 6, NULL};
+    const struct rig_item no_term = {0, 6, NULL};
+    const struct rig_item later_term = {4, 6, NULL};
+    const struct rig_item falling[] = {{3, 6, NULL}, {2, 7, NULL}};
+    const struct rig_append_entries malformed[] = {
+        {2, 3, 5, 0, 5, &item, 1},       /* an index without a term */
+        {2, 3, 0, 2, 5, &item, 1},       /* a term without an index */
+        {2, 3, 5, 4, 5, &item, 1},       /* prev of a later term than the message's */
+        {2, 3, 5, 2, 5, &no_term, 1},    /* an entry without a term */
+        {2, 3, 5, 2, 5, &later_term, 1}, /* … of a later one than the message's */
+        {2, 3, 5, 2, 5, falling, 2},     /* terms that fall */
+        {2, 3, UINT64_MAX, 2, 5, &item, 1},
+    };
+    struct rig rig;
+    open_follower(&rig, 0);
+    long before = rig_blocks();
+    for (size_t i = 0; i < sizeof malformed / sizeof malformed[0]; i++) {
+        rig_receive_append(&rig, malformed[i]);
+        assert_int_equal(rig.n_letters, 0);
+        assert_int_equal(raft_last_index(&rig.raft), 5);
+        assert_int_equal(rig_blocks(), before);
+    }
+    rig_close(&rig);
+}
+
+static void receive_one(struct rig *rig, int type, const void *payload, size_t len)
+{
+    struct raft_message message = {.type = RAFT_APPEND_ENTRIES,
+                                   .append_entries = {.term = 3, .prev_log_index = 5, .prev_log_term = 2}};
+    struct raft_entry *entry = raft_calloc(1, sizeof *entry);
+    uint8_t *batch = raft_malloc(len + 1);
+    assert_true(entry != NULL && batch != NULL);
+    memcpy(batch, payload, len);
+    *entry = (struct raft_entry){.term = 3, .type = (enum raft_entry_type)type, .batch = batch};
+    entry->buf = (struct raft_buffer){.base = batch, .len = len};
+    message.append_entries.entries = entry;
+    message.append_entries.n_entries = 1;
+    rig_receive(rig, 2, message);
+}
+
+static void asserted_only_malformed_entries_are_dropped(void **state)
+{
+    (void)state;
+    static const uint8_t zeros[16];
+    static const uint8_t cut_off[] = {1, 2, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 'n', '1', 0, 1, 2, 0};
+    static const uint8_t no_end[] = {1, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 'n', '1'};
+    static const uint8_t no_role[] = {1, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 'n', '1', 0, 7};
+    struct rig rig;
+    open_follower(&rig, 0);
+    long before = rig_blocks();
+    receive_one(&rig, RAFT_COMMAND, zeros, 0);
+    receive_one(&rig, 0, zeros, 8);
+    receive_one(&rig, RAFT_CHANGE + 1, zeros, 8);
+    receive_one(&rig, RAFT_CHANGE, zeros, 16);
+    receive_one(&rig, RAFT_CHANGE, cut_off, sizeof cut_off);
+    receive_one(&rig, RAFT_CHANGE, no_end, sizeof no_end);
+    receive_one(&rig, RAFT_CHANGE, no_role, sizeof no_role);
+    assert_int_equal(rig.n_letters, 0);
+    assert_int_equal(raft_last_index(&rig.raft), 5);
+    assert_int_equal(rig_blocks(), before);
+    receive_one(&rig, RAFT_COMMAND, zeros, 8);
+    assert_int_equal(raft_last_index(&rig.raft), 6);
+    rig_close(&rig);
+}
+
+static void asserted_only_second_leader_of_a_term_is_not_believed(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_open(&rig, 1, 0);
+    rig_found(&rig, "vvv");
+    rig_start(&rig);
+    rig_elect(&rig);
+    rig_drop(&rig, 0);
+    rig_receive_append(&rig, (struct rig_append_entries){.from = 2, .term = 2, .prev = 1, .prev_term = 1});
+    rig_receive_install(&rig, (struct rig_install){2, 2, 50, 2, "vvv"});
+    assert_int_equal(rig.raft.state, RAFT_LEADER);
+    assert_int_equal(rig.n_letters, 0);
+    rig_close(&rig);
+}
+
+static void asserted_only_contradiction_of_a_committed_entry_ends_the_process(void **state)
+{
+    (void)state;
+    const struct rig_item item = {3, 5, NULL};
+    struct rig rig;
+    open_follower(&rig, 0);
+    rig_receive_append(&rig, (struct rig_append_entries){2, 3, 4, 2, 5, &item, 1});
+    assert_non_null(rig.fatal);
+    rig_close(&rig);
+    open_follower(&rig, 0);
+    rig_receive_append(&rig, (struct rig_append_entries){.from = 2, .term = 3, .prev = 5, .prev_term = 3});
+    assert_non_null(rig.fatal);
+    rig_close(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -350,6 +450,10 @@ int main(void)
         cmocka_unit_test(guard_04_commit_first_keeps_the_change_before),
         cmocka_unit_test(guard_04_commits_the_uncommitted_change_itself),
         cmocka_unit_test(guard_05_clamp_commit_index_never_falls),
+        cmocka_unit_test(asserted_only_malformed_append_entries_is_dropped),
+        cmocka_unit_test(asserted_only_malformed_entries_are_dropped),
+        cmocka_unit_test(asserted_only_second_leader_of_a_term_is_not_believed),
+        cmocka_unit_test(asserted_only_contradiction_of_a_committed_entry_ends_the_process),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,7 +20,7 @@
 #define RIG_REQUESTS    128u
 #define RIG_ELECTION_MS 300u
 #define RIG_NEVER       (1u << 30)
-#define RIG_OFF(guard)  (1u << ((guard) - 1))
+#define RIG_OFF(guard)  (1u << ((guard)-1))
 
 struct rig_item { /* an entry; with `members` it is a RAFT_CHANGE */
     raft_term term;

@@ -80,7 +80,7 @@ static bool caught_up(void *arg)
 static void member_that_was_away_gets_a_snapshot(void **state)
 {
     (void)state;
-    for (uint64_t seed = 30; seed < 40; seed++) {
+    for (uint64_t seed = 30; seed < 35; seed++) {
         struct cluster cluster;
         open_with_small_snapshots(&cluster, seed);
         struct node *leader = cluster_wait_leader(&cluster);
@@ -118,7 +118,7 @@ static bool has_received(void *arg)
 static void transfer_survives_a_cut_and_a_crash_of_the_receiver(void **state)
 {
     (void)state;
-    for (uint64_t seed = 50; seed < 60; seed++) {
+    for (uint64_t seed = 50; seed < 56; seed++) {
         struct cluster cluster;
         open_with_small_snapshots(&cluster, seed);
         struct node *leader = cluster_wait_leader(&cluster);

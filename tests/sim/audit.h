@@ -34,6 +34,7 @@ struct audit_acquire {
     unsigned form;  /* how the occurrence is written */
     uint64_t ttl_ms;
     uint64_t estimate_ms;
+    bool by_estimate; /* ttl_ms isn't sent: it follows from the estimate */
 };
 
 /* Text that both the scenario and the audit derive from numbers. `text` holds at least 64 bytes. */

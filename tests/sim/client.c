@@ -243,6 +243,15 @@ void request_probe(struct member *member, bool *done)
     request_send(request);
 }
 
+void requests_forget_probes(struct cluster *cluster)
+{
+    for (unsigned i = 0; i < MEMBERS; i++) {
+        for (struct request *request = cluster->members[i].requests; request != NULL; request = request->next) {
+            request->probe = NULL;
+        }
+    }
+}
+
 /* ---- what a client sends ---- */
 
 static struct member *draw_member(struct cluster *cluster)
@@ -275,8 +284,8 @@ static void send_acquire(struct client *client, struct request *request)
         audit_occurrence_name((unsigned)acquire->occurrence, acquire->form, request->occurrence);
         command->occurrence = slice_of(request->occurrence);
     }
-    command->has_ttl = true;
-    command->ttl_ms = acquire->ttl_ms + (request->altered ? 1 : 0);
+    command->has_ttl = !acquire->by_estimate || request->altered;
+    command->ttl_ms = command->has_ttl ? acquire->ttl_ms + (request->altered ? 1 : 0) : 0;
     command->has_estimate = acquire->estimate_ms > 0;
     command->estimate_ms = acquire->estimate_ms;
     audit_key_attempt(client->cluster->audit, acquire->key);
@@ -301,7 +310,7 @@ static void send_release(struct client *client, struct request *request)
     request->operation.command.kind = COMMAND_RELEASE;
     command->schedule_id = slice_of(request->schedule);
     command->token = request->token;
-    command->has_outcome = true;
+    command->has_outcome = client->acquire.occurrence >= 0 || client->outcome != RUN_SUCCEEDED;
     command->outcome = request->reported = client->outcome;
     audit_release_asked(client->cluster->audit, request->token, client->outcome);
 }
@@ -366,6 +375,7 @@ static void begin_acquire(struct client *client)
     }
     acquire->estimate_ms = rng_chance(rng, 200) ? rng_below(rng, 3000) : 0;
     acquire->ttl_ms = draw_ttl(rng, acquire->estimate_ms);
+    acquire->by_estimate = acquire->estimate_ms > 0 && acquire->ttl_ms == acquire->estimate_ms + 30000;
     audit_key_opened(cluster->audit, acquire);
     client->state = CLIENT_ACQUIRING;
     client->attempts = 0;
@@ -413,9 +423,9 @@ static void go_on_holding(struct client *client)
     } else if (die < 350) { /* the same request again: the same token */
         client->state = CLIENT_ACQUIRING;
         client_send(client, rng_chance(rng, 200));
-    } else if (die < 400) { /* dies: the lock expires */
+    } else if (die < 480) { /* dies: the lock expires */
         rest(client);
-    } else if (die < 420) { /* reports after its lock has expired */
+    } else if (die < 510) { /* reports after its lock has expired */
         client->late = true;
         wake_in(client, 46 * SIM_S);
     } else {

@@ -135,6 +135,7 @@ void requests_free(struct member *member); /* the world ends */
 void requests_check(struct member *member);
 /* A read through this member on nobody's behalf; *done becomes true when it was answered. */
 void request_probe(struct member *member, bool *done);
+void requests_forget_probes(struct cluster *cluster); /* nobody waits for them any more */
 
 /* ---- nemesis.c ---- */
 void nemesis_begin(struct cluster *cluster);

@@ -45,6 +45,7 @@
     X(slow_lines, 50)                                                                                                  \
     X(pauses, 50)                                                                                                      \
     X(clock_jumps, 20)                                                                                                 \
+    X(fail_overs, 20)                                                                                                  \
     X(leader_changes, 300)                                                                                             \
     X(snapshots, 300)                                                                                                  \
     X(installs, 50)                                                                                                    \

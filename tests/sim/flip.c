@@ -193,7 +193,7 @@ static void consider(void *arg, const struct sim_file_view *file)
     }
     struct place *place = &choice->place;
     CHECK(strlen(file->path) < sizeof place->path);
-    strcpy(place->path, file->path);
+    memcpy(place->path, file->path, strlen(file->path) + 1);
     place->inode = file->inode;
     place->offset = rng_below(choice->rng, file->len);
     if (choice->target == TARGET_SLOT || choice->target == TARGET_BOTH_SLOTS) { /* not the empty end of a block */
@@ -282,7 +282,11 @@ static void try_one(struct member *member, const struct sim_disk *sound_disk, co
     look_take(member, after, damaged);
     judge(member, &place, block, sound, damaged, damaged->error != ERROR_NONE && !sim_disk_equal(before, after));
     sim_disk_close(before);
-    if (damaged->error == ERROR_NONE && damaged->n_entries == sound->n_entries && rng_chance(&cluster->rng, 500)) {
+    bool harmless = damaged->error == ERROR_NONE && damaged->n_entries == sound->n_entries;
+    if (block != SIM_BLOCK_NEVER) {
+        harmless = false; /* a record without entries may be what is gone */
+    }
+    if (harmless && rng_chance(&cluster->rng, 500)) {
         sim_disk_close(member->node->disk);
         member->node->disk = after; /* the member goes on with the repaired or harmless one */
     } else {

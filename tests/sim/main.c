@@ -42,6 +42,8 @@ struct worker {    /* in memory that parent and worker share */
     uint64_t steps;
     uint64_t slowest_recovery_ms;
     uint64_t slowest_seed;
+    uint64_t slowest_failover_ms;
+    uint64_t slowest_failover_seed;
     struct counts counts;
 };
 
@@ -137,6 +139,10 @@ static bool run_seed(const struct options *options, uint64_t seed, struct worker
         worker->slowest_recovery_ms = result.slowest_recovery_ms;
         worker->slowest_seed = seed;
     }
+    if (result.slowest_failover_ms > worker->slowest_failover_ms) {
+        worker->slowest_failover_ms = result.slowest_failover_ms;
+        worker->slowest_failover_seed = seed;
+    }
     if (result.failed) {
         tell_failure(options, seed, result.failure);
         return false;
@@ -231,6 +237,10 @@ static struct worker sum(const struct options *options, const struct worker *wor
             all.slowest_recovery_ms = worker->slowest_recovery_ms;
             all.slowest_seed = worker->slowest_seed;
         }
+        if (worker->slowest_failover_ms > all.slowest_failover_ms) {
+            all.slowest_failover_ms = worker->slowest_failover_ms;
+            all.slowest_failover_seed = worker->slowest_failover_seed;
+        }
 #define X(name, least) all.counts.name += worker->counts.name;
         COUNTS_TABLE(X)
 #undef X
@@ -250,10 +260,12 @@ static int verdict(const struct options *options, const struct worker *workers)
 {
     struct worker all = sum(options, workers);
     bool good = all.failed == 0;
-    (void)printf("seeds %" PRIu64 "…%" PRIu64 ": %" PRIu64 " passed, %" PRIu64 " failed; %" PRIu64 " steps, %" PRIu64
-                 " virtual seconds; slowest recovery %" PRIu64 " ms (seed %" PRIu64 ")\n",
-                 options->from, options->from + options->seeds - 1, all.passed, all.failed, all.steps,
-                 all.virtual_ms / 1000, all.slowest_recovery_ms, all.slowest_seed);
+    (void)printf(
+        "seeds %" PRIu64 "…%" PRIu64 ": %" PRIu64 " passed, %" PRIu64 " failed; %" PRIu64 " steps, %" PRIu64
+        " virtual seconds\n"
+        "slowest recovery %" PRIu64 " ms (seed %" PRIu64 "), slowest fail-over %" PRIu64 " ms (seed %" PRIu64 ")\n",
+        options->from, options->from + options->seeds - 1, all.passed, all.failed, all.steps, all.virtual_ms / 1000,
+        all.slowest_recovery_ms, all.slowest_seed, all.slowest_failover_ms, all.slowest_failover_seed);
 #define X(name, least) good = enough(#name, all.counts.name, least, all.passed) && good;
     COUNTS_TABLE(X)
 #undef X

@@ -193,6 +193,20 @@ static void judge_end(struct member *member)
     }
 }
 
+/* Recovery must survive what it recovers from. */
+static void arm_start(struct member *member)
+{
+    struct rng *rng = &member->cluster->rng;
+    if (member->cluster->calm || !rng_chance(rng, 150)) {
+        return;
+    }
+    if (rng_chance(rng, 700)) {
+        sim_disk_crash_at(member->node->disk, rng_between(rng, 1, 25));
+    } else {
+        sim_disk_fail_at(member->node->disk, rng_between(rng, 1, 25));
+    }
+}
+
 void member_start(struct member *member)
 {
     struct cluster *cluster = member->cluster;
@@ -210,6 +224,7 @@ void member_start(struct member *member)
     member->last_applied = 0;
     member->complaint[0] = '\0';
     say(member, "starts", "");
+    arm_start(member);
     member_storage_options(member, &options);
     enum error error = storage_open(&options, &member->storage, &text);
     if (error == ERROR_NONE && !member->node->doomed) {

@@ -33,7 +33,8 @@ static void crash(struct cluster *cluster, struct member *member, enum sim_death
     if (has_process(member)) {
         member_kill(member, death);
         if (member->state == MEMBER_DOWN) {
-            member_restart_in(member, rng_between(&cluster->rng, 5, 4000) * SIM_MS);
+            uint64_t most_ms = rng_chance(&cluster->rng, 800) ? 3000 : 15000;
+            member_restart_in(member, rng_between(&cluster->rng, 5, most_ms) * SIM_MS);
         }
     }
 }

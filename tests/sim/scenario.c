@@ -6,9 +6,10 @@
 
 #include "cluster.h"
 
-#define RECOVERY_NS (20 * SIM_S) /* a leader, and an answer from everybody, after the faults have ended */
-#define PROBE_NS    (50 * SIM_MS)
-#define CHECK_EVERY 512u /* steps between two looks at old requests */
+#define RECOVERY_NS  (15 * SIM_S) /* a leader, and an answer from everybody, after the faults have ended */
+#define FAIL_OVER_NS (3 * SIM_S)
+#define PROBE_NS     (20 * SIM_MS)
+#define CHECK_EVERY  512u /* steps between two looks at old requests */
 
 static void step(struct cluster *cluster)
 {
@@ -33,13 +34,9 @@ static void run_for(struct cluster *cluster, uint64_t ns)
 
 /* ---- recovery ---- */
 
-static bool is_expected(const struct member *member)
-{
-    return !member->wiped;
-}
-
-/* Every member answers a read: there is a leader, everybody knows it, and everybody has caught up that far. */
-static void recover(struct cluster *cluster, uint64_t *took_ms)
+/* Every member that is up answers a read: there is a leader, everybody knows it, and everybody has caught up that far. */
+static void wait_for_answers(struct cluster *cluster, const struct member *without, uint64_t limit_ns,
+                             uint64_t *slowest_ms)
 {
     uint64_t began = cluster->world.now_ns;
     bool done[MEMBERS] = {false};
@@ -48,25 +45,38 @@ static void recover(struct cluster *cluster, uint64_t *took_ms)
         all = true;
         for (unsigned i = 0; i < MEMBERS; i++) {
             struct member *member = &cluster->members[i];
-            done[i] = done[i] || !is_expected(member);
+            done[i] = done[i] || member->wiped || member == without;
             if (!done[i] && member->state == MEMBER_UP && !member->node->doomed) {
                 request_probe(member, &done[i]);
             }
             all = all && done[i];
         }
         run_for(cluster, PROBE_NS);
-        if (!all && cluster->world.now_ns - began > RECOVERY_NS) {
+        if (!all && cluster->world.now_ns - began > limit_ns) {
             sim_fail(&cluster->world, "no recovery within %llu s: n1 %d, n2 %d, n3 %d have answered, the leader is %s",
-                     RECOVERY_NS / SIM_S, done[0], done[1], done[2],
+                     limit_ns / SIM_S, done[0], done[1], done[2],
                      cluster_leader(cluster) == NULL ? "nobody" : cluster_leader(cluster)->node->name);
         }
     }
-    *took_ms = (cluster->world.now_ns - began) / SIM_MS;
-    /* Probes that nobody waits for any more mustn't write to this frame. */
+    uint64_t took_ms = (cluster->world.now_ns - began) / SIM_MS;
+    *slowest_ms = took_ms > *slowest_ms ? took_ms : *slowest_ms;
+    requests_forget_probes(cluster);
+}
+
+/* kill -9 of the leader of a healthy cluster: the others find a new one soon. */
+static void fail_over(struct cluster *cluster, uint64_t *slowest_ms)
+{
+    struct member *leader = cluster_leader(cluster);
     for (unsigned i = 0; i < MEMBERS; i++) {
-        for (struct request *request = cluster->members[i].requests; request != NULL; request = request->next) {
-            request->probe = NULL;
+        if (cluster->world.failed || cluster->members[i].wiped || cluster->members[i].state != MEMBER_UP) {
+            return;
         }
+    }
+    if (leader != NULL) {
+        member_kill(leader, SIM_KILLED);
+        member_restart_in(leader, rng_between(&cluster->rng, 1, 5) * SIM_S);
+        wait_for_answers(cluster, leader, FAIL_OVER_NS, slowest_ms);
+        cluster->counts.fail_overs++;
     }
 }
 
@@ -93,7 +103,7 @@ static void check_converged(struct cluster *cluster)
         all = true;
         for (unsigned i = 0; i < MEMBERS; i++) {
             const struct member *member = &cluster->members[i];
-            all = all && (!is_expected(member) || member->last_applied >= index);
+            all = all && (member->wiped || member->last_applied >= index);
         }
         step(cluster);
         if (!all && cluster->world.now_ns > until) {
@@ -111,12 +121,12 @@ static void draw_shape(struct cluster *cluster)
 {
     static const uint64_t segments[] = {16 * 1024, 32 * 1024, 64 * 1024, 256 * 1024};
     static const unsigned trailing[] = {1, 4, 16, 128};
-    static const unsigned strikes_ms[] = {400, 1000, 2500};
+    static const unsigned strikes_ms[] = {400, 1000, 2500, 8000};
     struct rng *rng = &cluster->rng;
     cluster->segment_bytes = segments[rng_below(rng, 4)];
     cluster->snapshot_trailing = trailing[rng_below(rng, 4)];
     cluster->snapshot_entry_bytes = 256u << rng_below(rng, 6);
-    cluster->strike_ms = strikes_ms[rng_below(rng, 3)];
+    cluster->strike_ms = strikes_ms[rng_below(rng, 4)];
     cluster->disk_bytes = 64 * 1024 * 1024;
     cluster->think_ms = 4u << rng_below(rng, 6);
     cluster->n_clients = (unsigned)rng_between(rng, 3, CLIENTS);
@@ -190,13 +200,16 @@ void scenario_run(const struct scenario_options *options, struct scenario_result
     struct cluster cluster;
     cluster_open(&cluster, options);
     result->slowest_recovery_ms = 0;
+    result->slowest_failover_ms = 0;
     while (!cluster.world.failed && cluster.world.steps < options->steps) {
-        uint64_t took_ms = 0;
         nemesis_begin(&cluster);
         run_for(&cluster, rng_between(&cluster.rng, 3, 25) * SIM_S);
         nemesis_end(&cluster);
-        recover(&cluster, &took_ms);
-        result->slowest_recovery_ms = took_ms > result->slowest_recovery_ms ? took_ms : result->slowest_recovery_ms;
+        wait_for_answers(&cluster, NULL, RECOVERY_NS, &result->slowest_recovery_ms);
+        run_for(&cluster, rng_between(&cluster.rng, 1, 5) * SIM_S);
+        if (rng_chance(&cluster.rng, 300)) {
+            fail_over(&cluster, &result->slowest_failover_ms);
+        }
         run_for(&cluster, rng_between(&cluster.rng, 1, 10) * SIM_S);
         check_refused(&cluster);
     }

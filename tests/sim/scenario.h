@@ -23,6 +23,7 @@ struct scenario_result {
     uint64_t steps;
     uint64_t virtual_ms;
     uint64_t slowest_recovery_ms; /* from the end of faults until every member had answered */
+    uint64_t slowest_failover_ms; /* from the kill of a healthy cluster's leader until both others had answered */
     struct counts counts;         /* added to */
 };
 

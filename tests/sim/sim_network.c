@@ -15,7 +15,6 @@
 #include "base/slice.h"
 
 #define NODES_MAX       8u
-#define USER_TIMEOUT_NS (5 * SIM_S)
 #define DIAL_TIMEOUT_NS (2 * SIM_S)
 
 struct piece {
@@ -90,7 +89,8 @@ struct sim_fabric {
     struct sim_world *world;
     struct line lines[NODES_MAX][NODES_MAX];
     uint64_t latency_ns;
-    size_t window; /* bytes that the kernels take before a sender has to wait */
+    uint64_t user_timeout_ns; /* how long a sender waits for an acknowledgement */
+    size_t window;            /* bytes that the kernels take before a sender has to wait */
     struct stream *streams;
     size_t n_streams;
     uint64_t next_number;
@@ -351,17 +351,18 @@ static void arrive(void *arg)
 static void check_timeout(void *arg)
 {
     struct connection *from = arg;
-    struct sim_world *world = from->stream->fabric->world;
+    struct sim_fabric *fabric = from->stream->fabric;
+    struct sim_world *world = fabric->world;
     from->timeout = NULL;
     bool unacknowledged = from->on_wire > 0 || line_from(other_end(from))->blocked;
     if (from->gone || !unacknowledged) {
         return;
     }
-    if (world->now_ns - from->progress_ns >= USER_TIMEOUT_NS) {
+    if (world->now_ns - from->progress_ns >= fabric->user_timeout_ns) {
         end_with(from, CONNECTION_TIMED_OUT, 0);
         return;
     }
-    from->timeout = sim_schedule(world, NULL, from->progress_ns + USER_TIMEOUT_NS - world->now_ns, SIM_NETWORK,
+    from->timeout = sim_schedule(world, NULL, from->progress_ns + fabric->user_timeout_ns - world->now_ns, SIM_NETWORK,
                                  check_timeout, from);
 }
 
@@ -411,7 +412,7 @@ static void network_send(struct connection *from, const void *bytes, size_t len)
     from->last = piece;
     from->on_wire += len;
     if (from->timeout == NULL) {
-        from->timeout = sim_schedule(fabric->world, NULL, USER_TIMEOUT_NS, SIM_NETWORK, check_timeout, from);
+        from->timeout = sim_schedule(fabric->world, NULL, fabric->user_timeout_ns, SIM_NETWORK, check_timeout, from);
     }
     if (unsent_bytes(from) > 0) {
         from->waited = true;
@@ -619,6 +620,8 @@ struct sim_fabric *sim_fabric_open(struct sim_world *world)
     static const uint64_t latencies_us[] = {30, 200, 1000, 4000};
     static const size_t windows[] = {4096, 65536, 1024 * 1024};
     fabric->latency_ns = latencies_us[rng_below(&world->rng, 4)] * SIM_US;
+    static const uint64_t user_timeouts_ms[] = {600, 2000, 5000};
+    fabric->user_timeout_ns = user_timeouts_ms[rng_below(&world->rng, 3)] * SIM_MS;
     fabric->window = windows[rng_below(&world->rng, 3)];
     return fabric;
 }

@@ -403,6 +403,8 @@ static void link_close(struct link *link)
             sim_node_kill_begin(link->nodes[i], SIM_KILLED);
             sim_node_kill_end(link->nodes[i]);
         }
+    }
+    for (int i = 0; i < 2; i++) {
         sim_node_close(link->nodes[i]);
     }
     buffer_close(&link->got);

@@ -123,7 +123,7 @@ static void rig_post_cancel(void *impl, struct post *post)
     while (*link != NULL && *link != post) {
         link = &(*link)->next;
     }
-    if (*link == post) {
+    if (*link != NULL) {
         *link = post->next;
     }
     post->queued = 0;

@@ -506,7 +506,7 @@ static void loop_cancel_post(void *impl, struct post *post)
     while (*link != NULL && *link != post) {
         link = &(*link)->next;
     }
-    if (*link == post) {
+    if (*link != NULL) {
         *link = post->next;
         if (world->posts_end == &post->next) {
             world->posts_end = link;
@@ -526,7 +526,8 @@ static void loop_add_work(void *impl, struct work *work)
 
 void world_run_posts(struct world *world)
 {
-    for (struct post *post; (post = world->posts) != NULL;) {
+    while (world->posts != NULL) {
+        struct post *post = world->posts;
         world->posts = post->next;
         if (world->posts == NULL) {
             world->posts_end = &world->posts;

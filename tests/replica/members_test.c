@@ -1,0 +1,152 @@
+/* Changes of the members under load: a member is demoted and promoted again and again while entries flow, snapshots are
+ * taken and members die. Nobody's configuration may end up another than the others'. (The operations that change members
+ * come with a later version; here libraft is called as they will.) */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "cluster.h"
+
+#define ROUNDS 60u
+
+struct churn {
+    struct cluster *cluster;
+    struct raft_change change[CLUSTER_NODES_MAX];
+    unsigned changes;
+};
+
+/* The other role for the last member; false when it can't be changed now. */
+static bool change_role(struct churn *churn, struct node *leader)
+{
+    struct raft *raft = &leader->replica->raft;
+    uint64_t id = churn->cluster->n;
+    const struct raft_server *server = guards_server(raft, id);
+    if (server == NULL || raft->id == id || raft->legacy.change != NULL || !leader->replica->clock.ready ||
+        raft->configuration_uncommitted_index != 0) {
+        return false;
+    }
+    struct raft_change *change = &churn->change[leader - churn->cluster->nodes];
+    raft_set_heartbeat_timeout(raft, 0);
+    int rv = raft_assign(raft, change, id, server->role == RAFT_VOTER ? RAFT_STANDBY : RAFT_VOTER, NULL);
+    raft_set_heartbeat_timeout(raft, 50);
+    if (rv != 0 && raft->legacy.change == change) {
+        raft->legacy.change = NULL;
+    }
+    replica_after_step(leader->replica);
+    churn->changes += rv == 0;
+    return rv == 0;
+}
+
+static bool all_equal(void *arg)
+{
+    struct cluster *cluster = arg;
+    const struct raft *first = NULL;
+    for (unsigned i = 0; i < cluster->n; i++) {
+        const struct replica *replica = cluster->nodes[i].up ? cluster->nodes[i].replica : NULL;
+        if (replica == NULL || replica->stage != STAGE_RUNNING) {
+            return false;
+        }
+        const struct raft *raft = &replica->raft;
+        first = first == NULL ? raft : first;
+        if (raft->last_applied != first->last_applied || raft->configuration_uncommitted_index != 0 ||
+            raft->configuration_committed_index != first->configuration_committed_index ||
+            raft->configuration.n != first->configuration.n) {
+            return false;
+        }
+        for (unsigned j = 0; j < first->configuration.n; j++) {
+            if (raft->configuration.servers[j].role != first->configuration.servers[j].role) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+static void churned_configurations_stay_equal(void **state)
+{
+    (void)state;
+    unsigned changes = 0;
+    for (uint64_t seed = 500; seed < 512; seed++) {
+        struct cluster cluster;
+        cluster_open(&cluster, 4, seed);
+        cluster.snapshot_entry_bytes = 4096;
+        cluster.snapshot_trailing = 8;
+        cluster_start_all(&cluster);
+        struct churn churn = {.cluster = &cluster};
+        static struct ask asks[ROUNDS * 4]; /* each used once: a killed member never answers */
+        for (unsigned round = 0; round < ROUNDS; round++) {
+            struct node *leader = cluster_wait_leader(&cluster);
+            for (unsigned i = 0; i < 4; i++) {
+                struct ask *ask = &asks[round * 4 + i];
+                char schedule[32];
+                (void)snprintf(schedule, sizeof schedule, "job-%u", round * 4 + i);
+                ask_acquire(leader, ask, schedule, "agent", 60000);
+                if (i % 2 == 1) {
+                    (void)change_role(&churn, leader);
+                }
+            }
+            cluster_run(&cluster, 20 + seed % 7);
+            if (round % 12 == 11) {
+                struct node *victim = &cluster.nodes[(seed + round) % 4];
+                node_kill(victim, round % 24 == 11 ? SIM_KILLED : SIM_POWER_LOSS);
+                cluster_run(&cluster, 300);
+                node_start(victim);
+                cluster_run(&cluster, 200);
+            }
+        }
+        cluster_run(&cluster, 6000);
+        cluster_wait(&cluster, 30000, all_equal, &cluster, "equal configurations");
+        changes += churn.changes;
+        cluster_close(&cluster);
+    }
+    assert_true(changes > 100);
+}
+
+static void addresses_are_read_and_written(void **state)
+{
+    (void)state;
+    static const uint8_t incarnation[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 255};
+    const struct replica_member spec = {.name = "n1", .host = "fe80::1", .http_port = 7420, .raft_port = 7421};
+    struct buffer text;
+    buffer_init(&text);
+    address_render("n1", incarnation, &spec, &text);
+    assert_string_equal((const char *)text.base, "n1 000102030405060708090a0b0c0d0eff [fe80::1]:7421 [fe80::1]:7420");
+    struct address address;
+    assert_true(address_parse((const char *)text.base, &address));
+    buffer_close(&text);
+    assert_string_equal(address.name, "n1");
+    assert_memory_equal(address.incarnation, incarnation, 16);
+    assert_string_equal(address.raft_host, "fe80::1");
+    assert_int_equal(address.raft_port, 7421);
+    assert_string_equal(address.http, "[fe80::1]:7420");
+    static const char *const wrong[] = {
+        "",
+        "n1",
+        "n1 000102030405060708090a0b0c0d0eff h:1",
+        "n1 000102030405060708090a0b0c0d0eff h:1 h:2 more",
+        "n1 000102030405060708090a0b0c0d0ef h:1 h:2",
+        "n1 000102030405060708090A0B0C0D0EFF h:1 h:2",
+        "n1 000102030405060708090a0b0c0d0eff h h:2",
+        "n1 000102030405060708090a0b0c0d0eff h:0 h:2",
+        "n1 000102030405060708090a0b0c0d0eff h:65536 h:2",
+        "n1 000102030405060708090a0b0c0d0eff :1 h:2",
+        "n1 000102030405060708090a0b0c0d0eff []:1 h:2",
+        "n1 000102030405060708090a0b0c0d0eff h:1x h:2",
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        assert_false(address_parse(wrong[i], &address));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(churned_configurations_stay_equal),
+        cmocka_unit_test(addresses_are_read_and_written),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,100 @@
+/* audit_private: what the files of the audit share. audit.c keeps the account and hears what is asked, audit_state.c
+ * compares it with what nodes show, audit_answer.c with what clients are told. */
+#ifndef BATON_SIM_AUDIT_PRIVATE_H
+#define BATON_SIM_AUDIT_PRIVATE_H
+
+#include <inttypes.h>
+
+#include "audit.h"
+#include "base/limits.h"
+
+#define NO_TOKEN     0u
+#define RENEWALS     8u /* asked ones that are remembered of a token */
+/* States are compared at these indexes; one that differs stays different, so it is found a few entries later. */
+#define DIGEST_EVERY 4u
+#define TERMS_STEP   64u
+
+struct grant { /* one token that was given out; grants[] is in order of tokens */
+    uint64_t token;
+    uint64_t issued_index;
+    bool shown;        /* an index ended with it held; else it came and went within one entry */
+    unsigned schedule; /* from here on: known when shown */
+    uint64_t key;
+    uint64_t ended_index; /* 0: lives */
+    uint64_t deadline_ms; /* state time */
+    uint64_t set_ttl_ms;  /* how far ahead the deadline was set */
+    uint64_t set_ns;      /* real time before which it can't have been set */
+};
+
+/* A renewal whose answer its holder hasn't heard. It may take effect at any time from when it was asked for, and it may
+ * set an earlier deadline than the one that the holder knows. */
+struct unheard {
+    uint64_t asked_ns; /* 0: unused */
+    uint64_t until_ns;
+};
+
+struct ask { /* what clients asked about a token, which they may know before the account shows it */
+    bool asked;
+    bool release[RUN_REVOKED + 1];
+    uint64_t renew_ttl_ms[RENEWALS];
+    unsigned n_renewals;
+    uint64_t first_renew_ns;
+    uint64_t belief_ns; /* its holder may believe until then, in real time, that nobody else has the lock */
+    struct unheard unheard[RENEWALS];
+};
+
+struct key {
+    struct audit_acquire acquire;
+    uint64_t first_ns;
+    uint64_t possible; /* attempts that may take effect */
+    uint64_t token;    /* NO_TOKEN: not granted as far as we know */
+};
+
+struct point { /* the state after one index */
+    bool known;
+    struct digest128 digest;
+};
+
+struct audit {
+    struct sim_world *world;
+    struct counts *counts;
+    struct point *points; /* by index */
+    size_t points_capacity;
+    uint64_t index;
+    uint64_t now_ms; /* state time after it */
+    uint64_t next_token;
+    uint64_t floor;
+    uint64_t held[AUDIT_SCHEDULES]; /* tokens after `index` */
+    struct grant *grants;
+    size_t n_grants;
+    size_t grants_capacity;
+    struct ask *asks; /* by token: they are dense, as nothing is restored here */
+    size_t n_asks;
+    struct key *keys; /* keys[key − 1] */
+    size_t n_keys;
+    size_t keys_capacity;
+    uint64_t *leaders; /* by term: 1 + what identifies the node */
+    size_t n_terms;
+    bool capacity_allowed;
+};
+
+/* Makes room for element `n`; what is new is zero. */
+void *audit_grow(void *base, size_t n, size_t *capacity, size_t size);
+
+bool slice_is(struct slice slice, const char *text);
+bool names_occurrence(struct slice slice, int occurrence);
+
+/* NULL: there is none. */
+struct grant *find_grant(struct audit *audit, uint64_t token);
+struct ask *find_ask(struct audit *audit, uint64_t token);
+struct ask *make_ask(struct audit *audit, uint64_t token);
+struct key *find_key(struct audit *audit, uint64_t key);
+bool release_asked(struct audit *audit, uint64_t token);
+bool abandon_asked(struct audit *audit, uint64_t token);
+
+/* The client's half of the promise, with a client's clock that is 500 ppm slow. */
+uint64_t believe_until(uint64_t since_ns, uint64_t ms);
+/* A key is known as long as its run is kept; after that it is new again. */
+bool key_forgotten(struct audit *audit, const struct key *key);
+
+#endif
