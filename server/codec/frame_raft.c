@@ -121,6 +121,10 @@ static bool split_by_length(struct slice body, struct slice *message, struct sli
 
 /* ---- log entries ---- */
 
+/* The message in front of the payload: what the frame's bound leaves beside the longest entries. So one that is full of
+ * small items can't make its decoder allocate many times the frame. */
+#define APPEND_ENTRIES_MESSAGE_BYTES (LIMIT_FRAME_RAFT_BYTES - LIMIT_APPEND_ENTRIES * LIMIT_ENTRY_BYTES)
+
 static bool log_entry_is_valid(uint64_t type, uint64_t len)
 {
     return type >= 1 && type <= LOG_ENTRY_TYPE_NEWEST && len > 0 && len % 8 == 0 && len <= LIMIT_ENTRY_BYTES;
@@ -183,7 +187,7 @@ bool frame_decode_append_entries(struct slice body, struct arena *arena, struct 
 {
     struct slice message;
     struct slice payload;
-    if (!split_by_length(body, &message, &payload)) {
+    if (!split_by_length(body, &message, &payload) || message.len > APPEND_ENTRIES_MESSAGE_BYTES) {
         return false;
     }
     ProtobufCAllocator allocator = wire_allocator(arena);

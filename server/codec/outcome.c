@@ -7,11 +7,6 @@
 
 /* ---- rules ---- */
 
-static bool optional_printable_is_valid(struct slice text, size_t limit)
-{
-    return !slice_is_present(text) || printable_is_valid(text, limit);
-}
-
 static bool grant_is_valid(const struct grant_view *grant)
 {
     return name_is_valid(grant->schedule_id) && printable_is_valid(grant->holder, LIMIT_NAME_BYTES) &&

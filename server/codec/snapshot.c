@@ -302,10 +302,23 @@ static enum error grants_from_wire(const Wire__ScheduleImage *wire, struct arena
             .max_ttl_ms = grant->max_ttl_ms,
             .metadata = wire_optional(grant->has_metadata, grant->metadata),
         };
+        if (slice_is_present(grants[i].metadata) && !metadata_is_valid(grants[i].metadata)) {
+            return ERROR_CORRUPT;
+        }
     }
     image->grants = grants;
     image->n_grants = wire->n_grants;
     return ERROR_NONE;
+}
+
+/* What is loaded here goes into outcomes and answers later, where it is taken to be good. */
+static bool run_strings_are_valid(const struct run_image *run)
+{
+    return printable_is_valid(run->holder, LIMIT_NAME_BYTES) &&
+           optional_printable_is_valid(run->occurrence, LIMIT_OCCURRENCE_BYTES) &&
+           optional_printable_is_valid(run->idempotency_key, LIMIT_OCCURRENCE_BYTES) &&
+           optional_printable_is_valid(run->actor, LIMIT_NAME_BYTES) &&
+           (!slice_is_present(run->reason) || sentence_is_valid(run->reason, LIMIT_REASON_BYTES));
 }
 
 static enum error run_from_wire(const Wire__RunImage *wire, struct run_image *run)
@@ -329,7 +342,7 @@ static enum error run_from_wire(const Wire__RunImage *wire, struct run_image *ru
         return ERROR_VERSION;
     }
     bool late_is_valid = !wire->has_late_outcome || run_outcome_is_valid((int)wire->late_outcome);
-    bool valid = run_outcome_is_valid((int)wire->outcome) && late_is_valid &&
+    bool valid = run_outcome_is_valid((int)wire->outcome) && late_is_valid && run_strings_are_valid(run) &&
                  wire_take_fixed(wire->fingerprint, run->fingerprint.bytes, sizeof run->fingerprint.bytes);
     return valid ? ERROR_NONE : ERROR_CORRUPT;
 }
@@ -374,6 +387,9 @@ static enum error occurrences_from_wire(const Wire__ScheduleImage *wire, struct 
             .run_token = occurrence->run_token,
             .order = occurrence->order,
         };
+        if (!printable_is_valid(occurrences[i].name, LIMIT_OCCURRENCE_BYTES)) {
+            return ERROR_CORRUPT;
+        }
     }
     image->occurrences = occurrences;
     image->n_occurrences = wire->n_occurrences;
@@ -393,7 +409,7 @@ static enum error schedule_from_wire(const Wire__ScheduleImage *wire, struct are
         .next_order = wire->next_order,
         .forget_ms = wire->forget_ms,
     };
-    enum error error = grants_from_wire(wire, arena, image);
+    enum error error = name_is_valid(image->id) ? grants_from_wire(wire, arena, image) : ERROR_CORRUPT;
     if (error == ERROR_NONE) {
         error = runs_from_wire(wire, arena, image);
     }

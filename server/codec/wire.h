@@ -48,8 +48,12 @@ static inline bool wire_is_known(const ProtobufCMessage *message)
 
 bool name_is_valid(struct slice name);                    /* schedule id, node */
 bool printable_is_valid(struct slice text, size_t limit); /* 1 … limit bytes of printable ASCII without spaces */
-bool sentence_is_valid(struct slice text, size_t limit);  /* at most `limit` bytes of UTF-8 */
-bool metadata_is_valid(struct slice metadata);            /* by its length and its braces; api has parsed it */
+static inline bool optional_printable_is_valid(struct slice text, size_t limit)
+{
+    return !slice_is_present(text) || printable_is_valid(text, limit);
+}
+bool sentence_is_valid(struct slice text, size_t limit); /* at most `limit` bytes of UTF-8 */
+bool metadata_is_valid(struct slice metadata);           /* by its length and its braces; api has parsed it */
 bool command_is_valid(const struct command *command);
 bool outcome_is_valid(const struct outcome *outcome);
 

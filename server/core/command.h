@@ -15,6 +15,8 @@
 
 /* The newest rules that this build can apply. The state's own version selects what is in force (law 1). */
 #define RULES_VERSION_NEWEST 1u
+/* What is in force where a log begins, on every build: a log is replayed by newer ones than it was begun by. */
+#define RULES_VERSION_FIRST  1u
 
 enum run_outcome {
     RUN_RUNNING,

@@ -12,7 +12,7 @@ struct lock_table *lock_table_open(void)
     CHECK(table != NULL);
     table->numbers.next_token = 1;
     table->numbers.next_member_id = 1;
-    table->numbers.rules_version = RULES_VERSION_NEWEST;
+    table->numbers.rules_version = RULES_VERSION_FIRST;
     table->free_slot = TABLE_NO_SLOT;
     table->epoch = 1;
     RB_INIT(&table->tree);

@@ -97,6 +97,7 @@ static void discard_schedule(struct lock_table *table, struct schedule *schedule
 {
     if (table->is_frozen && schedule->epoch < table->epoch) {
         bury_schedule(&table->doomed, schedule);
+        table_sweep(table, TABLE_SWEEP_PER_DOOMED);
     } else {
         free(schedule);
     }

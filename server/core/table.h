@@ -25,9 +25,12 @@
 
 #include "core/schedule.h"
 
-#define TABLE_CHUNK_SLOTS 64u
-#define TABLE_NO_SLOT     UINT32_MAX
-#define TABLE_SWEEP       256u /* dead blocks freed with one entry */
+#define TABLE_CHUNK_SLOTS      64u
+#define TABLE_NO_SLOT          UINT32_MAX
+#define TABLE_SWEEP            256u /* dead blocks freed with one entry */
+/* Dead blocks freed with each one that is doomed (and perhaps its chunk): so those of one freeze are gone before the next
+ * has doomed as many, however few and large the entries are. */
+#define TABLE_SWEEP_PER_DOOMED 4u
 
 /* Later instants are taken for this one, so that no sum of the state's time and a duration can overflow. */
 #define TABLE_TIME_MAX_MS (UINT64_MAX / 2)

@@ -1,8 +1,7 @@
 /* From a listening name to accepted connections. The sockets are ours and libuv only polls them, because libuv 1.44's own
  * accept loop spins while the process is out of descriptors. Then we pause instead: the connections wait in the backlog. */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
+#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,30 +31,21 @@ struct listener {
 
 /* ---- accepting ---- */
 
-static void remote_render(const struct sockaddr_storage *address, char *text, size_t size)
+static void remote_render(const struct sockaddr_storage *address, socklen_t len, char *text, size_t size)
 {
-    char host[INET6_ADDRSTRLEN] = "?";
-    if (address->ss_family == AF_INET) {
-        const struct sockaddr_in *in = (const struct sockaddr_in *)address;
-        (void)inet_ntop(AF_INET, &in->sin_addr, host, sizeof host);
-        (void)snprintf(text, size, "%s:%u", host, (unsigned)ntohs(in->sin_port));
-        return;
-    }
-    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)address;
-    unsigned port = ntohs(in6->sin6_port);
-    if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) {
-        (void)inet_ntop(AF_INET, in6->sin6_addr.s6_addr + 12, host, sizeof host);
-        (void)snprintf(text, size, "%s:%u", host, port);
-    } else {
-        (void)inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof host);
-        (void)snprintf(text, size, "[%s]:%u", host, port);
-    }
+    char host[NI_MAXHOST] = "?";
+    char port[NI_MAXSERV] = "?";
+    (void)getnameinfo((const struct sockaddr *)address, len, host, sizeof host, port, sizeof port,
+                      NI_NUMERICHOST | NI_NUMERICSERV);
+    bool mapped = strncmp(host, "::ffff:", 7) == 0 && strchr(host, '.') != NULL;
+    bool bracketed = !mapped && strchr(host, ':') != NULL;
+    (void)snprintf(text, size, "%s%s%s:%s", bracketed ? "[" : "", mapped ? host + 7 : host, bracketed ? "]" : "", port);
 }
 
-static void listener_hand_over(struct listener *listener, int fd, const struct sockaddr_storage *address)
+static void listener_hand_over(struct listener *listener, int fd, const struct sockaddr_storage *address, socklen_t len)
 {
-    char remote[80];
-    remote_render(address, remote, sizeof remote);
+    char remote[NI_MAXHOST + NI_MAXSERV + 4];
+    remote_render(address, len, remote, sizeof remote);
     connection_configure(fd);
     struct connection *connection = connection_new(listener->network);
     CHECK(uv_tcp_init(listener->network->loop, &connection->tcp) == 0);
@@ -108,7 +98,7 @@ static void socket_readable(uv_poll_t *poll, int status, int events)
         socklen_t len = sizeof address;
         int fd = accept4(socket->fd, (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
-            listener_hand_over(listener, fd, &address);
+            listener_hand_over(listener, fd, &address, len);
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
             return;
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
@@ -168,9 +158,10 @@ static uint16_t socket_port(int fd)
 {
     struct sockaddr_storage address = {0};
     socklen_t len = sizeof address;
+    char port[NI_MAXSERV] = "0";
     CHECK(getsockname(fd, (struct sockaddr *)&address, &len) == 0);
-    return ntohs(address.ss_family == AF_INET ? ((struct sockaddr_in *)&address)->sin_port
-                                              : ((struct sockaddr_in6 *)&address)->sin6_port);
+    CHECK(getnameinfo((const struct sockaddr *)&address, len, NULL, 0, port, sizeof port, NI_NUMERICSERV) == 0);
+    return (uint16_t)strtoul(port, NULL, 10);
 }
 
 /* The unspecified IPv6 address takes IPv4, too; any other stands for itself. Returns the socket, or −1 with errno. */

@@ -1,7 +1,7 @@
 /* Start: everything is read and verified first, and only when all of it is good is anything changed.
  *
- * The changes: what was read is synced (the process that wrote it may have died before its sync), a bad copy in a two-slot
- * file is repaired, the slot of the newest snapshot catches up with a rename that a crash cut short, and leftovers go:
+ * The changes: what was read is synced (the process that wrote it may have died before its sync), a torn end is made void
+ * by a marker, a bad copy in a two-slot file is repaired, the slot of the newest snapshot catches up with a rename that a crash cut short, and leftovers go:
  * temporary files, older snapshots, a segment above the highest. Segments below the log become spares. */
 #include <stdlib.h>
 #include <string.h>
@@ -207,6 +207,45 @@ static enum error change_sync(struct load *l, struct storage_failure *failure)
     return error;
 }
 
+/* A torn record may lack only blocks that the same entries, sent again, put there: then a second tear would complete it,
+ * and what followed it would come back with it. So its place in the sequence is taken at once, and its chain ends. */
+static enum error change_mark(struct load *l, struct storage_failure *failure)
+{
+    struct storage *storage = l->storage;
+    uint8_t block[LIMIT_BLOCK_BYTES];
+    char path[STORAGE_PATH_BYTES];
+    struct disk_file *file = NULL;
+    if (!storage->torn) {
+        return ERROR_NONE;
+    }
+    if (storage->offset == storage->options.segment_bytes) {
+        CHECK(storage->current + 1 < storage->n_segments); /* that is where the torn record stands */
+        storage->current++;
+        storage->offset = LIMIT_BLOCK_BYTES;
+    }
+    struct storage_record record = {.kind = STORAGE_RECORD_MARKER,
+                                    .segment = storage->segments[storage->current].number,
+                                    .sequence = storage->sequence,
+                                    .acked = storage->acked,
+                                    .chain = storage->chain,
+                                    .first_index = storage->written_index,
+                                    .run = storage->run};
+    storage_record_seal(&record, block, &storage->owner);
+    storage_path_segment(path, record.segment);
+    enum error error = storage_io_open(storage->disk, path, DISK_WRITE, &file, failure);
+    if (error == ERROR_NONE) {
+        error = storage_io_write(storage->disk, file, path, storage->offset, block, sizeof block, failure);
+    }
+    if (error == ERROR_NONE) {
+        error = storage_io_sync(storage->disk, file, path, failure);
+    }
+    storage->disk->close(file);
+    storage_log_follow(storage, &record);
+    storage_log_account(storage, &record);
+    storage->acked = record.sequence;
+    return error;
+}
+
 static enum error change_slots(struct load *l, struct storage_failure *failure)
 {
     struct storage *storage = l->storage;
@@ -247,6 +286,9 @@ static enum error load_change(struct load *l)
     leftover_temporaries(l, &l->log, STORAGE_PATH_LOG);
     leftover_temporaries(l, &l->snapshots, STORAGE_PATH_SNAPSHOT);
     enum error error = change_sync(l, &failure);
+    if (error == ERROR_NONE) {
+        error = change_mark(l, &failure);
+    }
     if (error == ERROR_NONE) {
         error = change_slots(l, &failure);
     }

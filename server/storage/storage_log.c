@@ -87,6 +87,19 @@ static void slot_reserve(struct storage_log_write *slot, size_t bytes)
 
 static void log_written(struct disk_write *write, enum error error, int os_error);
 
+void storage_log_follow(struct storage *storage, const struct storage_record *record)
+{
+    struct storage_segment *segment = &storage->segments[storage->current];
+    if (segment->first_sequence == 0) {
+        segment->first_sequence = record->sequence;
+        segment->first_chain = record->chain;
+    }
+    storage->sequence = record->sequence + 1;
+    storage->chain = storage_record_chain(record);
+    storage->offset += record->bytes;
+    storage->last_kind = record->kind;
+}
+
 /* The payload stands in the slot's buffer, and log_place has found room. */
 static void log_submit(struct storage *storage, struct storage_log_write *slot, struct storage_record *record)
 {
@@ -97,10 +110,6 @@ static void log_submit(struct storage *storage, struct storage_log_write *slot, 
     record->chain = storage->chain;
     record->run = storage->run;
     storage_record_seal(record, slot->base, &storage->owner);
-    if (segment->first_sequence == 0) {
-        segment->first_sequence = record->sequence;
-        segment->first_chain = record->chain;
-    }
     slot->busy = true;
     slot->done = false;
     slot->sequence = record->sequence;
@@ -112,10 +121,7 @@ static void log_submit(struct storage *storage, struct storage_log_write *slot, 
                                       .len = record->bytes,
                                       .done = log_written,
                                       .data = storage};
-    storage->sequence++;
-    storage->chain = storage_record_chain(record);
-    storage->offset += record->bytes;
-    storage->last_kind = record->kind;
+    storage_log_follow(storage, record);
     storage->next_write = (storage->next_write + 1) % LIMIT_LOG_WRITES;
     segment->writes++;
     storage->pending++;

@@ -364,6 +364,7 @@ struct storage {
     uint64_t last_write_ns;
 
     /* found at start */
+    bool torn; /* the log's end was cut off, and what was is still there */
     struct arena loaded_arena;
     struct storage_entry *loaded;
     size_t n_loaded, loaded_capacity;
@@ -400,6 +401,8 @@ enum error storage_identity_read(struct storage *storage, struct error_text *tex
 void storage_log_init(struct storage *storage);
 /* After everything was loaded: a ready segment, and a witness for the last record. */
 void storage_log_start(struct storage *storage);
+/* The log goes on behind `record`, which is sealed and stands at the current place. */
+void storage_log_follow(struct storage *storage, const struct storage_record *record);
 /* Notes which segment holds the living copy of what, and how much lies behind the snapshot, when `record` goes into the
  * current segment. */
 void storage_log_account(struct storage *storage, const struct storage_record *record);

@@ -245,6 +245,7 @@ static enum error replay_judge(struct replay *r)
     if (witness.witnessed) {
         return replay_refuse(r, "an acknowledged record is damaged");
     }
+    r->storage->torn = witness.torn;
     if (witness.torn) {
         storage_note(r->storage,
                      "cut off a torn record (sequence %" PRIu64 ") at segment %" PRIu64

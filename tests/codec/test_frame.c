@@ -330,6 +330,18 @@ static void more_log_entries_than_the_limit_abort_the_sender_and_are_refused(voi
     assert_true(aborts(encode_frame, &frame));
 }
 
+static void a_message_of_many_small_log_entries_is_refused_before_it_takes_memory(void **state)
+{
+    struct fixture *f = *state;
+    const uint32_t len = 1u << 20;
+    bytes_put_u32(buffer_extend(&f->body, 4), len);
+    for (uint32_t i = 0; i < len; i += 2) {
+        buffer_append(&f->body, "\x2a\0", 2);
+    }
+    assert_false(decode(f, FRAME_APPEND_ENTRIES, buffer_slice(&f->body)));
+    assert_int_equal(f->arena.used, 0);
+}
+
 static void an_append_entries_full_of_the_longest_entries_fits_and_is_not_copied(void **state)
 {
     struct fixture *f = *state;
@@ -448,6 +460,7 @@ int main(void)
         TEST(lengths_of_ids_and_counts_are_checked),
         TEST(log_entries_must_be_whole_aligned_and_of_a_known_type),
         TEST(more_log_entries_than_the_limit_abort_the_sender_and_are_refused),
+        TEST(a_message_of_many_small_log_entries_is_refused_before_it_takes_memory),
         TEST(an_append_entries_full_of_the_longest_entries_fits_and_is_not_copied),
         TEST(the_longest_chunk_configuration_and_founding_answer_fit),
         TEST(a_body_over_the_bound_of_its_kind_is_refused_unread),

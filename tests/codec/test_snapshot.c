@@ -348,7 +348,11 @@ static void fill_longest_schedule(struct fixture *f, struct schedule_image *sche
     }
     struct grant_image *grant = arena_alloc(&f->arena, sizeof *grant);
     memset(grant, 0xff, sizeof *grant);
-    grant->metadata = sample_long(&f->arena, LIMIT_METADATA_BYTES);
+    uint8_t *metadata = arena_alloc(&f->arena, LIMIT_METADATA_BYTES);
+    memset(metadata, 'm', LIMIT_METADATA_BYTES);
+    metadata[0] = '{';
+    metadata[LIMIT_METADATA_BYTES - 1] = '}';
+    grant->metadata = (struct slice){.base = metadata, .len = LIMIT_METADATA_BYTES};
     *schedule = (struct schedule_image){
         .id = sample_long(&f->arena, LIMIT_NAME_BYTES),
         .has_floor = true,
@@ -526,6 +530,32 @@ static void what_this_build_does_not_know_is_another_version(void **state)
     assert_int_equal(table.taken, 0);
 }
 
+/* Each string in turn is one that no request could have brought. */
+static void a_string_that_breaks_the_rules_of_the_contract_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    for (int which = 0; which < 9; which++) {
+        fix_two_schedules(f);
+        struct schedule_image *schedule = (struct schedule_image *)&f->frozen.schedules[1];
+        struct run_image *run = (struct run_image *)&schedule->runs[0];
+        struct slice *strings[] = {&run->holder,
+                                   &run->occurrence,
+                                   &run->idempotency_key,
+                                   &run->actor,
+                                   &run->reason,
+                                   &schedule->id,
+                                   (struct slice *)&schedule->occurrences[0].name,
+                                   (struct slice *)&schedule->grants[0].metadata};
+        if (which < 8) {
+            *strings[which] = slice_of("{\xff }");
+        }
+        encode(f);
+        struct lock_table table = {0};
+        assert_int_equal(decode(f, &table), which < 8 ? ERROR_CORRUPT : ERROR_NONE);
+        assert_int_equal(table.taken, which < 8 ? 1 : 2);
+    }
+}
+
 static void a_schedule_that_the_table_refuses_ends_the_load(void **state)
 {
     struct fixture *f = *state;
@@ -549,6 +579,7 @@ int main(void)
         TEST(chunks_out_of_order_missing_or_twice_are_refused),
         TEST(a_chunk_over_its_bound_is_refused_unread),
         TEST(what_this_build_does_not_know_is_another_version),
+        TEST(a_string_that_breaks_the_rules_of_the_contract_is_refused),
         TEST(a_schedule_that_the_table_refuses_ends_the_load),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

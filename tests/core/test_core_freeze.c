@@ -9,6 +9,7 @@
 #include "fixture.h"
 
 #include "base/limits.h"
+#include "core/table.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -155,6 +156,41 @@ static void slots_that_were_freed_are_used_again(void **state)
     fixture_close(&f);
 }
 
+static size_t graves(const struct table_graveyard *graveyard)
+{
+    size_t n = 0;
+    for (const struct schedule *schedule = graveyard->schedules; schedule != NULL; schedule = schedule->next_dead) {
+        n++;
+    }
+    for (const struct table_chunk *chunk = graveyard->chunks; chunk != NULL; chunk = chunk->next_dead) {
+        n++;
+    }
+    return n;
+}
+
+static void what_was_replaced_does_not_pile_up_over_freezes_with_few_large_entries(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_open(&f);
+    static struct ids ids;
+    name_all(&ids);
+    begin(&f);
+    for (int i = 0; i < SCHEDULES; i++) {
+        (void)acquire(&f, ids.text[i]);
+    }
+    for (int round = 0; round < 6; round++) {
+        struct lock_table_frozen *frozen = lock_table_freeze(f.table);
+        begin(&f);
+        for (int i = 0; i < SCHEDULES; i++) {
+            renew(&f, ids.text[i], (uint64_t)i + 1);
+        }
+        lock_table_thaw(f.table, frozen);
+        assert_true(graves(&f.table->dead) <= SCHEDULES + SCHEDULES / TABLE_CHUNK_SLOTS + 1);
+    }
+    fixture_close(&f);
+}
+
 struct reader {
     struct lock_table_frozen *frozen;
     struct lock_table *copy;
@@ -204,6 +240,7 @@ int main(void)
         cmocka_unit_test(an_image_does_not_see_what_comes_after),
         cmocka_unit_test(an_empty_table_freezes),
         cmocka_unit_test(slots_that_were_freed_are_used_again),
+        cmocka_unit_test(what_was_replaced_does_not_pile_up_over_freezes_with_few_large_entries),
         cmocka_unit_test(another_thread_reads_while_the_table_changes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

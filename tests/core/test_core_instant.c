@@ -130,7 +130,7 @@ static void days_follow_each_other(void **state)
         bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
         for (int month = 1; month <= 12; month++) {
             for (int day = 1; day <= days[month - 1] + (month == 2 && leap); day++) {
-                char text[32];
+                char text[64];
                 (void)snprintf(text, sizeof text, "%04d-%02d-%02dT00:00:00Z", year, month, day);
                 expect_instant(text, expected, 0);
                 expected += 86400;

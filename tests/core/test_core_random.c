@@ -81,7 +81,7 @@ static void write_instant(char text[48], int64_t number, int spelling)
 static void write_string(char text[48], int64_t number)
 {
     static const char *const forms[] = {"run-%lld", "2026-02-30T00:00:00Z-%lld", "2026-01-01T00:00:%lldZ"};
-    (void)snprintf(text, 48, forms[number % 3], (long long)(number + 61));
+    (void)snprintf(text, 48, forms[number % 3], (long long)number + 61);
 }
 
 static struct command write_acquire(const struct model_ask *ask, struct written *written)

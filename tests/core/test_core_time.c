@@ -274,7 +274,7 @@ static void the_counts_are_those_of_the_last_entry(void **state)
     fixture_open(&f);
     assert_int_equal(fixture_count(&f).index, 0);
     assert_int_equal(fixture_count(&f).next_token, 1);
-    assert_int_equal(fixture_count(&f).rules_version, RULES_VERSION_NEWEST);
+    assert_int_equal(fixture_count(&f).rules_version, RULES_VERSION_FIRST);
     fixture_tick(&f);
     fixture_tick(&f);
     assert_int_equal(fixture_count(&f).index, 2);

@@ -389,7 +389,9 @@ def check_held(node, granted):
 
     def look(item):
         schedule, token = item
-        holders = node.status(schedule).json["holders"]
+        # 503 while a leader is elected: on a busy machine that may happen at any time, and a client asks again
+        answer = wait_for(lambda: (lambda a: a if a.status != 503 else None)(node.status(schedule)), f"{node.name} answers")
+        holders = answer.json.get("holders", [])
         if len(holders) != 1 or holders[0]["token"] != token:
             return f"{schedule} (token {token}) became {holders} on {node.name}"
         return None

@@ -23,9 +23,9 @@ static uint64_t kill_and_measure(uint64_t seed)
     struct cluster cluster;
     cluster_open(&cluster, 3, seed);
     cluster_start_all(&cluster);
-    struct node *leader = cluster_wait_leader(&cluster);
+    (void)cluster_wait_leader(&cluster);
     cluster_run(&cluster, 1000); /* all streams are up */
-    leader = cluster_wait_leader(&cluster);
+    struct node *leader = cluster_wait_leader(&cluster);
     uint64_t begin = cluster.world.now_ns;
     node_kill(leader, SIM_KILLED);
     struct ask ask;

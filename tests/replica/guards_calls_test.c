@@ -195,6 +195,30 @@ static void call_transfer_one_at_a_time_without_callback(void **state)
     }
 }
 
+static bool is_transferring(void *arg)
+{
+    const struct raft *raft = &((struct node *)arg)->replica->raft;
+    return raft->state == RAFT_LEADER && raft->leader_state.transferee != 0;
+}
+
+static void call_transfer_no_proposal_until_it_ends(void **state)
+{
+    (void)state;
+    struct cluster cluster;
+    struct node *leader = open_three(&cluster, 235);
+    watch_propose(&cluster, leader, 1); /* a deadline is pending, so that time must be moved now and then */
+    struct watch *watch = watch_of(leader);
+    node_stop(leader);
+    cluster_wait(&cluster, 1000, is_transferring, leader, "the transfer");
+    unsigned proposals = watch->proposals;
+    leader->replica->clock.proposed_mono_ns = 0; /* long ago */
+    replica_want_turn(leader->replica);
+    cluster_wait(&cluster, 3000, is_down, leader, "the end of the leader");
+    assert_int_equal(watch->proposals, proposals);
+    assert_string_equal(leader->complaint, "");
+    close_three(&cluster);
+}
+
 static void call_nothing_after_close(void **state)
 {
     (void)state;
@@ -229,6 +253,7 @@ int main(void)
         cmocka_unit_test(call_no_barrier_but_a_command_entry),
         cmocka_unit_test(call_apply_that_fails_ends_the_process),
         cmocka_unit_test(call_transfer_one_at_a_time_without_callback),
+        cmocka_unit_test(call_transfer_no_proposal_until_it_ends),
         cmocka_unit_test(call_nothing_after_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

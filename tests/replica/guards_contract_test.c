@@ -164,7 +164,8 @@ static void contract_start_ticks_every_10_ms(void **state)
     struct node *leader = open_members(&cluster, 3, 411, false);
     unsigned before = watch_of(leader)->ticks;
     cluster_run(&cluster, 2000);
-    assert_in_range(watch_of(leader)->ticks - before, 150, 205); /* the simulator's timers are late, never early twice */
+    assert_in_range(watch_of(leader)->ticks - before, 150,
+                    205); /* the simulator's timers are late, never early twice */
     close_members(&cluster);
 }
 
@@ -403,8 +404,8 @@ static void contract_recv_from_a_stranger_is_dropped(void **state)
     struct member stranger = {.id = 9};
     const struct frame frame = {
         .kind = FRAME_REQUEST_VOTE,
-        .request_vote = {.term = 100, .candidate_id = 9, .last_log_index = 1000, .last_log_term = 99,
-                         .disrupt_leader = true},
+        .request_vote =
+            {.term = 100, .candidate_id = 9, .last_log_index = 1000, .last_log_term = 99, .disrupt_leader = true},
     };
     unsigned received = watch_of(leader)->received;
     raft_side_receive(leader->replica, &stranger, &frame);

@@ -358,6 +358,7 @@ static void asserted_only_malformed_append_entries_is_dropped(void **state)
     long before = rig_blocks();
     for (size_t i = 0; i < sizeof malformed / sizeof malformed[0]; i++) {
         rig_receive_append(&rig, malformed[i]);
+        assert_null(rig.fatal);
         assert_int_equal(rig.n_letters, 0);
         assert_int_equal(raft_last_index(&rig.raft), 5);
         assert_int_equal(rig_blocks(), before);

@@ -185,7 +185,7 @@ static void setting_threshold_one_snapshot_and_not_two(void **state)
     close_three(&cluster);
 }
 
-static void setting_threshold_asks_at_every_step_while_busy(void **state)
+static void setting_threshold_is_asked_for_again_while_busy(void **state)
 {
     (void)state;
     struct cluster cluster;
@@ -278,7 +278,7 @@ int main(void)
         cmocka_unit_test(setting_all_voters_begin_with_one_configuration),
         cmocka_unit_test(setting_32_entries_are_the_most_of_an_append_entries),
         cmocka_unit_test(setting_threshold_one_snapshot_and_not_two),
-        cmocka_unit_test(setting_threshold_asks_at_every_step_while_busy),
+        cmocka_unit_test(setting_threshold_is_asked_for_again_while_busy),
         cmocka_unit_test(setting_snapshot_is_due_by_the_bytes_of_entries),
         cmocka_unit_test(setting_snapshot_is_due_by_the_bytes_of_segments),
         cmocka_unit_test(setting_snapshot_is_not_due_before_its_own_size),

@@ -30,11 +30,11 @@ struct watch { /* one process's libraft */
     unsigned sends_refused;  /* … and sends refused then */
     unsigned most_entries;   /* in an AppendEntries that libraft sent */
     raft_id transfer_to;
-    raft_index next_apply;   /* what raft_last_applied + 1 was in the newest apply */
+    raft_index next_apply; /* what raft_last_applied + 1 was in the newest apply */
     size_t loaded_entries, loaded_snapshots;
     bool pre_vote_at_start;
     unsigned election_ms_at_start, heartbeat_ms_at_start;
-    int next_proposal_fails; /* raft_apply answers with this error, once; 0: it doesn't */
+    int next_proposal_fails;               /* raft_apply answers with this error, once; 0: it doesn't */
     void (*at_close)(struct watch *watch); /* the test's; just before raft_close */
     void *data;                            /* the test's */
 };
@@ -45,7 +45,7 @@ struct watch_frame { /* a Raft message that was given to a stream */
     enum frame_kind kind;
     size_t n_entries;
     bool pre_vote;
-    bool queued; /* the stream took it */
+    bool queued;                                  /* the stream took it */
     struct frame_append_entries_result result;    /* of that kind */
     struct frame_request_vote_result vote_result; /* of that kind */
 };

@@ -142,9 +142,35 @@ static void addresses_are_read_and_written(void **state)
     }
 }
 
+static void encoded_configurations_are_checked_to_the_byte(void **state)
+{
+    (void)state;
+    struct raft_configuration configuration;
+    struct raft_buffer buffer;
+    raft_configuration_init(&configuration);
+    assert_int_equal(raft_configuration_add(&configuration, 1, "one", RAFT_VOTER), 0);
+    assert_int_equal(raft_configuration_add(&configuration, 2, "two", RAFT_SPARE), 0);
+    assert_int_equal(raft_configuration_encode(&configuration, &buffer), 0);
+    raft_configuration_close(&configuration);
+    size_t used = 9 + 2 * (8 + 4 + 1); /* the rest pads it to a multiple of 8 */
+    assert_true(guards_configuration_valid(buffer.base, buffer.len));
+    for (size_t len = 0; len < used; len++) {
+        assert_false(guards_configuration_valid(buffer.base, len));
+    }
+    uint8_t *bytes = buffer.base;
+    bytes[used - 1] = 3; /* a role that isn't one */
+    assert_false(guards_configuration_valid(buffer.base, buffer.len));
+    bytes[used - 1] = RAFT_SPARE;
+    bytes[8] = 1; /* 2^56 servers */
+    assert_false(guards_configuration_valid(buffer.base, buffer.len));
+    raft_free(buffer.base);
+    assert_false(guards_configuration_valid(NULL, 0));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(encoded_configurations_are_checked_to_the_byte),
         cmocka_unit_test(churned_configurations_stay_equal),
         cmocka_unit_test(addresses_are_read_and_written),
     };

@@ -89,12 +89,12 @@ void audit_occurrence_name(unsigned occurrence, unsigned form, char *text)
     (void)snprintf(text, 64, forms[form % 3] /* NOLINT */, occurrence);
 }
 
-bool slice_is(struct slice slice, const char *text)
+bool audit_slice_is(struct slice slice, const char *text)
 {
     return slice_equal(slice, slice_of(text));
 }
 
-bool names_occurrence(struct slice slice, int occurrence)
+bool audit_names_occurrence(struct slice slice, int occurrence)
 {
     char text[64];
     if (occurrence < 0) {
@@ -102,7 +102,7 @@ bool names_occurrence(struct slice slice, int occurrence)
     }
     for (unsigned form = 0; form < 3; form++) {
         audit_occurrence_name((unsigned)occurrence, form, text);
-        if (slice_is(slice, text)) {
+        if (audit_slice_is(slice, text)) {
             return true;
         }
     }
@@ -111,7 +111,7 @@ bool names_occurrence(struct slice slice, int occurrence)
 
 /* ---- finding ---- */
 
-struct grant *find_grant(struct audit *audit, uint64_t token)
+struct grant *audit_find_grant(struct audit *audit, uint64_t token)
 {
     size_t low = 0;
     size_t high = audit->n_grants;
@@ -126,12 +126,12 @@ struct grant *find_grant(struct audit *audit, uint64_t token)
     return low < audit->n_grants && audit->grants[low].token == token ? &audit->grants[low] : NULL;
 }
 
-struct ask *find_ask(struct audit *audit, uint64_t token)
+struct ask *audit_find_ask(struct audit *audit, uint64_t token)
 {
     return token < audit->n_asks && audit->asks[token].asked ? &audit->asks[token] : NULL;
 }
 
-struct ask *make_ask(struct audit *audit, uint64_t token)
+struct ask *audit_make_ask(struct audit *audit, uint64_t token)
 {
     if (token >= audit->n_asks) {
         audit->asks = audit_grow(audit->asks, token, &audit->n_asks, sizeof *audit->asks);
@@ -140,24 +140,24 @@ struct ask *make_ask(struct audit *audit, uint64_t token)
     return &audit->asks[token];
 }
 
-struct key *find_key(struct audit *audit, uint64_t key)
+struct key *audit_find_key(struct audit *audit, uint64_t key)
 {
     return key == AUDIT_NO_KEY || key > audit->n_keys ? NULL : &audit->keys[key - 1];
 }
 
-bool release_asked(struct audit *audit, uint64_t token)
+bool audit_release_was_asked(struct audit *audit, uint64_t token)
 {
-    const struct ask *ask = find_ask(audit, token);
+    const struct ask *ask = audit_find_ask(audit, token);
     return ask != NULL && (ask->release[RUN_SUCCEEDED] || ask->release[RUN_FAILED] || ask->release[RUN_ABANDONED]);
 }
 
-bool abandon_asked(struct audit *audit, uint64_t token)
+bool audit_abandon_was_asked(struct audit *audit, uint64_t token)
 {
-    const struct ask *ask = find_ask(audit, token);
+    const struct ask *ask = audit_find_ask(audit, token);
     return ask != NULL && ask->release[RUN_ABANDONED];
 }
 
-bool key_forgotten(struct audit *audit, const struct key *key)
+bool audit_key_forgotten(struct audit *audit, const struct key *key)
 {
     unsigned newer = 0;
     for (size_t i = audit->n_grants; i > 0 && audit->grants[i - 1].token > key->token; i--) {
@@ -178,39 +178,39 @@ void audit_key_opened(struct audit *audit, const struct audit_acquire *acquire)
 
 void audit_key_attempt(struct audit *audit, uint64_t key)
 {
-    find_key(audit, key)->possible++;
+    audit_find_key(audit, key)->possible++;
 }
 
 void audit_key_not_proposed(struct audit *audit, uint64_t key)
 {
-    struct key *k = find_key(audit, key);
+    struct key *k = audit_find_key(audit, key);
     CHECK(k->possible > 0);
     k->possible--;
 }
 
-uint64_t believe_until(uint64_t since_ns, uint64_t ms)
+uint64_t audit_believe_until(uint64_t since_ns, uint64_t ms)
 {
     return since_ns + ms * SIM_MS / 1000000 * (1000000 - 1000) / 999500 * 1000000;
 }
 
 void audit_renew_asked(struct audit *audit, uint64_t token, uint64_t ttl_ms)
 {
-    struct ask *ask = make_ask(audit, token);
+    struct ask *ask = audit_make_ask(audit, token);
     if (ask->n_renewals == 0) {
         ask->first_renew_ns = audit->world->now_ns;
     }
-    const struct grant *grant = find_grant(audit, token);
+    const struct grant *grant = audit_find_grant(audit, token);
     CHECK(grant != NULL); /* a client knows its token from an answer */
-    const struct key *key = find_key(audit, grant->key);
+    const struct key *key = audit_find_key(audit, grant->key);
     uint64_t least_ms = ttl_ms != 0 ? ttl_ms : key == NULL ? 0 : key->acquire.ttl_ms;
-    ask->unheard[ask->n_renewals % RENEWALS] =
-        (struct unheard){.asked_ns = audit->world->now_ns, .until_ns = believe_until(audit->world->now_ns, least_ms)};
+    ask->unheard[ask->n_renewals % RENEWALS] = (struct unheard){
+        .asked_ns = audit->world->now_ns, .until_ns = audit_believe_until(audit->world->now_ns, least_ms)};
     ask->renew_ttl_ms[ask->n_renewals++ % RENEWALS] = ttl_ms;
 }
 
 void audit_renew_settled(struct audit *audit, uint64_t token, uint64_t asked_ns)
 {
-    struct ask *ask = make_ask(audit, token);
+    struct ask *ask = audit_make_ask(audit, token);
     for (unsigned i = 0; i < RENEWALS; i++) {
         if (ask->unheard[i].asked_ns == asked_ns) {
             ask->unheard[i].asked_ns = 0;
@@ -221,5 +221,5 @@ void audit_renew_settled(struct audit *audit, uint64_t token, uint64_t asked_ns)
 
 void audit_release_asked(struct audit *audit, uint64_t token, enum run_outcome outcome)
 {
-    make_ask(audit, token)->release[outcome] = true;
+    audit_make_ask(audit, token)->release[outcome] = true;
 }

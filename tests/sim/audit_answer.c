@@ -12,13 +12,13 @@ static void acquired_grant(struct audit *audit, struct key *key, const struct au
                            const struct outcome *outcome)
 {
     uint64_t token = outcome->grant.token;
-    struct grant *grant = find_grant(audit, token);
+    struct grant *grant = audit_find_grant(audit, token);
     char name[64];
     if (grant == NULL) {
         sim_fail(audit->world, "token %" PRIu64 " was acknowledged and never applied", token);
         return;
     }
-    if (key->token != NO_TOKEN && key->token != token && !key_forgotten(audit, key)) {
+    if (key->token != NO_TOKEN && key->token != token && !audit_key_forgotten(audit, key)) {
         sim_fail(audit->world, "key %" PRIu64 " got token %" PRIu64 " after %" PRIu64, key->acquire.key, token,
                  key->token);
     }
@@ -26,8 +26,8 @@ static void acquired_grant(struct audit *audit, struct key *key, const struct au
         sim_fail(audit->world, "token %" PRIu64 " was given for two keys", token);
     }
     audit_schedule_name(key->acquire.schedule, name);
-    if (!outcome->has_grant || !slice_is(outcome->grant.schedule_id, name) ||
-        !names_occurrence(outcome->grant.occurrence, key->acquire.occurrence) ||
+    if (!outcome->has_grant || !audit_slice_is(outcome->grant.schedule_id, name) ||
+        !audit_names_occurrence(outcome->grant.occurrence, key->acquire.occurrence) ||
         outcome->grant.remaining_ms > outcome->grant.ttl_ms || outcome->grant.remaining_ms == 0) {
         sim_fail(audit->world, "the answer with token %" PRIu64 " doesn't fit its request", token);
     }
@@ -36,10 +36,10 @@ static void acquired_grant(struct audit *audit, struct key *key, const struct au
     }
     key->token = token;
     raise_floor(audit, grant->issued_index);
-    uint64_t first = believe_until(times->first_ns, outcome->grant.ttl_ms);
-    uint64_t this = believe_until(times->this_ns, outcome->grant.remaining_ms);
+    uint64_t first = audit_believe_until(times->first_ns, outcome->grant.ttl_ms);
+    uint64_t this = audit_believe_until(times->this_ns, outcome->grant.remaining_ms);
     if (heard) {
-        make_ask(audit, token)->belief_ns = first < this ? first : this;
+        audit_make_ask(audit, token)->belief_ns = first < this ? first : this;
     }
 }
 
@@ -55,7 +55,7 @@ static bool was_held(struct audit *audit, const struct key *key, const struct au
     if (outcome->n_holders == 0) {
         return false;
     }
-    const struct grant *grant = find_grant(audit, outcome->holders[0].token);
+    const struct grant *grant = audit_find_grant(audit, outcome->holders[0].token);
     return grant != NULL && (!grant->shown || grant->schedule == key->acquire.schedule) &&
            (grant->ended_index == 0 || grant->ended_index > times->index);
 }
@@ -65,7 +65,7 @@ static bool was_attempted(struct audit *audit, const struct key *key)
     for (size_t i = 0; i < audit->n_grants; i++) {
         const struct grant *grant = &audit->grants[i];
         bool same = grant->shown && grant->schedule == key->acquire.schedule &&
-                    find_key(audit, grant->key)->acquire.occurrence == key->acquire.occurrence;
+                    audit_find_key(audit, grant->key)->acquire.occurrence == key->acquire.occurrence;
         if (same || (!grant->shown && grant->ended_index != 0)) {
             return true;
         }
@@ -85,7 +85,7 @@ static void acquire_refused(struct audit *audit, struct key *key, const struct a
         break;
     case OUTCOME_GRANT_ENDED:
         counts->refused_grant_ended++;
-        honest = key->token != NO_TOKEN ? find_grant(audit, key->token)->ended_index != 0 : key->possible > 1;
+        honest = key->token != NO_TOKEN ? audit_find_grant(audit, key->token)->ended_index != 0 : key->possible > 1;
         break;
     case OUTCOME_OCCURRENCE_DONE:
         counts->refused_occurrence_done++;
@@ -123,14 +123,14 @@ static void acquire_refused(struct audit *audit, struct key *key, const struct a
 void audit_acquired(struct audit *audit, uint64_t key_number, const struct audit_times *times, bool altered, bool heard,
                     const struct outcome *outcome)
 {
-    struct key *key = find_key(audit, key_number);
+    struct key *key = audit_find_key(audit, key_number);
     if (outcome->code != OUTCOME_DONE) {
         acquire_refused(audit, key, times, altered, outcome);
         key->possible--;
         return;
     }
     audit->counts->repeats += outcome->repeated;
-    if ((altered && !key_forgotten(audit, key)) || ttl_is_short(key) || key->acquire.ttl_ms > LIMIT_TTL_MS) {
+    if ((altered && !audit_key_forgotten(audit, key)) || ttl_is_short(key) || key->acquire.ttl_ms > LIMIT_TTL_MS) {
         sim_fail(audit->world, "key %" PRIu64 " was granted against the rules", key_number);
     }
     acquired_grant(audit, key, times, heard, outcome);
@@ -138,7 +138,7 @@ void audit_acquired(struct audit *audit, uint64_t key_number, const struct audit
 
 static bool has_ended(struct audit *audit, uint64_t token)
 {
-    const struct grant *grant = find_grant(audit, token);
+    const struct grant *grant = audit_find_grant(audit, token);
     return grant != NULL && grant->ended_index != 0;
 }
 
@@ -148,7 +148,7 @@ void audit_renewed(struct audit *audit, uint64_t token, const struct audit_times
     if (heard) {
         audit_renew_settled(audit, token, times->this_ns);
     }
-    const struct grant *grant = find_grant(audit, token);
+    const struct grant *grant = audit_find_grant(audit, token);
     switch (outcome->code) {
     case OUTCOME_DONE:
         if (outcome->grant.token != token || (grant->ended_index != 0 && grant->ended_index <= times->index)) {
@@ -156,7 +156,7 @@ void audit_renewed(struct audit *audit, uint64_t token, const struct audit_times
         }
         audit->counts->renewals++;
         if (heard) {
-            make_ask(audit, token)->belief_ns = believe_until(times->this_ns, outcome->grant.remaining_ms);
+            audit_make_ask(audit, token)->belief_ns = audit_believe_until(times->this_ns, outcome->grant.remaining_ms);
         }
         break;
     case OUTCOME_LOCK_LOST:
@@ -175,12 +175,12 @@ void audit_renewed(struct audit *audit, uint64_t token, const struct audit_times
 
 void audit_released(struct audit *audit, uint64_t token, enum run_outcome asked, const struct outcome *outcome)
 {
-    const struct grant *grant = find_grant(audit, token);
+    const struct grant *grant = audit_find_grant(audit, token);
     if (!has_ended(audit, token)) {
         sim_fail(audit->world, "a release of token %" PRIu64 " was answered and it is still held", token);
         return;
     }
-    const struct ask *ask = find_ask(audit, token);
+    const struct ask *ask = audit_find_ask(audit, token);
     if (outcome->code == OUTCOME_DONE) {
         audit->counts->releases++;
         raise_floor(audit, grant->ended_index);

@@ -81,20 +81,20 @@ struct audit {
 /* Makes room for element `n`; what is new is zero. */
 void *audit_grow(void *base, size_t n, size_t *capacity, size_t size);
 
-bool slice_is(struct slice slice, const char *text);
-bool names_occurrence(struct slice slice, int occurrence);
+bool audit_slice_is(struct slice slice, const char *text);
+bool audit_names_occurrence(struct slice slice, int occurrence);
 
 /* NULL: there is none. */
-struct grant *find_grant(struct audit *audit, uint64_t token);
-struct ask *find_ask(struct audit *audit, uint64_t token);
-struct ask *make_ask(struct audit *audit, uint64_t token);
-struct key *find_key(struct audit *audit, uint64_t key);
-bool release_asked(struct audit *audit, uint64_t token);
-bool abandon_asked(struct audit *audit, uint64_t token);
+struct grant *audit_find_grant(struct audit *audit, uint64_t token);
+struct ask *audit_find_ask(struct audit *audit, uint64_t token);
+struct ask *audit_make_ask(struct audit *audit, uint64_t token);
+struct key *audit_find_key(struct audit *audit, uint64_t key);
+bool audit_release_was_asked(struct audit *audit, uint64_t token);
+bool audit_abandon_was_asked(struct audit *audit, uint64_t token);
 
 /* The client's half of the promise, with a client's clock that is 500 ppm slow. */
-uint64_t believe_until(uint64_t since_ns, uint64_t ms);
+uint64_t audit_believe_until(uint64_t since_ns, uint64_t ms);
 /* A key is known as long as its run is kept; after that it is new again. */
-bool key_forgotten(struct audit *audit, const struct key *key);
+bool audit_key_forgotten(struct audit *audit, const struct key *key);
 
 #endif

@@ -29,8 +29,8 @@ static void check_ended(struct audit *audit, struct grant *grant, uint64_t index
         if (too_early(audit, grant->set_ns, grant->set_ttl_ms)) {
             sim_fail(audit->world, "token %" PRIu64 " expired early in real time", grant->token);
         }
-        audit->counts->expiries += !release_asked(audit, grant->token);
-    } else if (!release_asked(audit, grant->token)) {
+        audit->counts->expiries += !audit_release_was_asked(audit, grant->token);
+    } else if (!audit_release_was_asked(audit, grant->token)) {
         sim_fail(audit->world,
                  "token %" PRIu64 " vanished at index %" PRIu64 ": deadline %" PRIu64 ", state time %" PRIu64
                  ", and nobody released it",
@@ -41,10 +41,10 @@ static void check_ended(struct audit *audit, struct grant *grant, uint64_t index
 
 static bool renewal_fits(struct audit *audit, const struct grant *grant, uint64_t remaining_ms)
 {
-    const struct ask *ask = find_ask(audit, grant->token);
+    const struct ask *ask = audit_find_ask(audit, grant->token);
     for (unsigned i = 0; ask != NULL && i < ask->n_renewals && i < RENEWALS; i++) {
         uint64_t ttl_ms = ask->renew_ttl_ms[i];
-        if (remaining_ms == (ttl_ms == 0 ? find_key(audit, grant->key)->acquire.ttl_ms : ttl_ms)) {
+        if (remaining_ms == (ttl_ms == 0 ? audit_find_key(audit, grant->key)->acquire.ttl_ms : ttl_ms)) {
             return true;
         }
     }
@@ -67,7 +67,7 @@ static void check_kept(struct audit *audit, struct grant *grant, const struct gr
     }
     grant->deadline_ms = deadline_ms;
     grant->set_ttl_ms = view->remaining_ms;
-    grant->set_ns = find_ask(audit, grant->token)->first_renew_ns;
+    grant->set_ns = audit_find_ask(audit, grant->token)->first_renew_ns;
 }
 
 static uint64_t believed_until(const struct ask *ask)
@@ -89,8 +89,9 @@ static void check_exclusive(struct audit *audit, const struct grant *granted)
         if (other->token == granted->token || !other->shown || other->schedule != granted->schedule) {
             continue;
         }
-        const struct ask *ask = find_ask(audit, other->token);
-        if (ask != NULL && believed_until(ask) > audit->world->now_ns && !release_asked(audit, other->token)) {
+        const struct ask *ask = audit_find_ask(audit, other->token);
+        if (ask != NULL && believed_until(ask) > audit->world->now_ns &&
+            !audit_release_was_asked(audit, other->token)) {
             sim_fail(audit->world,
                      "token %" PRIu64 " was granted while the holder of %" PRIu64 " may believe that it holds %s-%u",
                      granted->token, other->token, "schedule", granted->schedule);
@@ -105,7 +106,8 @@ static void check_occurrence(struct audit *audit, const struct grant *granted, i
         if (other->token == granted->token || !other->shown || other->schedule != granted->schedule) {
             continue;
         }
-        if (find_key(audit, other->key)->acquire.occurrence == occurrence && !abandon_asked(audit, other->token)) {
+        if (audit_find_key(audit, other->key)->acquire.occurrence == occurrence &&
+            !audit_abandon_was_asked(audit, other->token)) {
             sim_fail(audit->world, "tokens %" PRIu64 " and %" PRIu64 " were both granted for one occurrence",
                      other->token, granted->token);
         }
@@ -114,19 +116,19 @@ static void check_occurrence(struct audit *audit, const struct grant *granted, i
 
 static void check_granted(struct audit *audit, const struct grant_view *view, unsigned schedule, uint64_t now_ms)
 {
-    struct grant *grant = find_grant(audit, view->token);
-    struct key *key = find_key(audit, key_in_metadata(view->metadata));
+    struct grant *grant = audit_find_grant(audit, view->token);
+    struct key *key = audit_find_key(audit, key_in_metadata(view->metadata));
     char holder[64];
     if (grant == NULL || grant->shown || key == NULL) {
         sim_fail(audit->world, "token %" PRIu64 " isn't new, or was never asked for", view->token);
         return;
     }
     audit_client_name(key->acquire.client, holder);
-    if (key->possible == 0 || key->acquire.schedule != schedule || !slice_is(view->holder, holder) ||
-        !names_occurrence(view->occurrence, key->acquire.occurrence)) {
+    if (key->possible == 0 || key->acquire.schedule != schedule || !audit_slice_is(view->holder, holder) ||
+        !audit_names_occurrence(view->occurrence, key->acquire.occurrence)) {
         sim_fail(audit->world, "token %" PRIu64 " isn't what key %" PRIu64 " asked for", view->token, key->acquire.key);
     }
-    if (key->token != NO_TOKEN && key->token != view->token && !key_forgotten(audit, key)) {
+    if (key->token != NO_TOKEN && key->token != view->token && !audit_key_forgotten(audit, key)) {
         sim_fail(audit->world, "key %" PRIu64 " was granted twice: %" PRIu64 " and %" PRIu64, key->acquire.key,
                  key->token, view->token);
     }
@@ -138,7 +140,7 @@ static void check_granted(struct audit *audit, const struct grant_view *view, un
     grant->set_ttl_ms = view->remaining_ms;
     grant->set_ns = key->first_ns;
     bool asked_for = view->remaining_ms == key->acquire.ttl_ms ||
-                     (key_forgotten(audit, key) && view->remaining_ms == key->acquire.ttl_ms + 1);
+                     (audit_key_forgotten(audit, key) && view->remaining_ms == key->acquire.ttl_ms + 1);
     if (!asked_for && !renewal_fits(audit, grant, view->remaining_ms)) {
         sim_fail(audit->world, "token %" PRIu64 " has %" PRIu64 " ms instead of %" PRIu64, view->token,
                  view->remaining_ms, key->acquire.ttl_ms);
@@ -162,11 +164,11 @@ static void move_schedule(struct audit *audit, unsigned schedule, uint64_t index
     uint64_t before = audit->held[schedule];
     uint64_t after = view.n_holders == 0 ? NO_TOKEN : view.holders[0].token;
     if (before != NO_TOKEN && before == after) {
-        check_kept(audit, find_grant(audit, before), &view.holders[0], now_ms);
+        check_kept(audit, audit_find_grant(audit, before), &view.holders[0], now_ms);
         return;
     }
     if (before != NO_TOKEN) {
-        check_ended(audit, find_grant(audit, before), index, now_ms);
+        check_ended(audit, audit_find_grant(audit, before), index, now_ms);
     }
     if (after != NO_TOKEN) {
         check_granted(audit, &view.holders[0], schedule, now_ms);

@@ -104,14 +104,17 @@ struct cluster {
     unsigned n_clients;
     bool quiet; /* clients start nothing new */
     bool calm;
+    bool lagging; /* the nemesis likes to leave one member behind */
     bool has_cluster_key;
     uint8_t cluster_key[32];
     uint64_t segment_bytes;
     uint64_t snapshot_entry_bytes;
+    uint64_t snapshot_log_bytes;
     unsigned snapshot_trailing;
     uint64_t disk_bytes;
-    struct sim_event *strike;
-    struct sim_node *looker; /* a machine apart, to look at copies of disks */
+    struct sim_event *strike; /* the nemesis's next */
+    struct sim_event *mend;   /* the network's faults end */
+    struct sim_node *looker;  /* a machine apart, to look at copies of disks */
 };
 
 /* ---- member.c ---- */

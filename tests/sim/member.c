@@ -172,7 +172,7 @@ static enum error start_replica(struct member *member, struct error_text *text)
         .heartbeat_ms = 50,
         .commit_timeout_ms = COMMIT_LIMIT_MS,
         .snapshot_entry_bytes = cluster->snapshot_entry_bytes,
-        .snapshot_log_bytes = 16 * cluster->segment_bytes,
+        .snapshot_log_bytes = cluster->snapshot_log_bytes,
         .snapshot_trailing = cluster->snapshot_trailing,
         .test_guards_off = cluster->options->guards_off,
         .fatal = replica_fatal,

@@ -96,8 +96,19 @@ static void fill_disk(struct cluster *cluster, struct member *member)
 static void mend_network(void *arg)
 {
     struct cluster *cluster = arg;
+    cluster->mend = NULL;
     say(cluster, "mends the network", NULL);
     sim_network_heal(&cluster->world);
+}
+
+/* Everything is mended at once, when the longest fault is over. */
+static void mend_in(struct cluster *cluster, uint64_t ns)
+{
+    if (cluster->mend != NULL && cluster->mend->at_ns >= cluster->world.now_ns + ns) {
+        return;
+    }
+    sim_cancel(&cluster->world, cluster->mend);
+    cluster->mend = sim_schedule(&cluster->world, NULL, ns, SIM_SCENARIO, mend_network, cluster);
 }
 
 static void partition(struct cluster *cluster)
@@ -123,6 +134,28 @@ static void partition(struct cluster *cluster)
                        cluster);
 }
 
+/* Long enough for the others to notice, and to write over what it will lack. */
+static void leave_behind(struct cluster *cluster, struct member *member)
+{
+    uint64_t ns = rng_between(&cluster->rng, 1000, 8000) * SIM_MS;
+    say(cluster, "leaves behind", member);
+    if (rng_chance(&cluster->rng, 500) && has_process(member)) {
+        member_kill(member, draw_death(cluster));
+        if (member->state == MEMBER_DOWN) {
+            member_restart_in(member, ns);
+        }
+        return;
+    }
+    for (unsigned other = 0; other < MEMBERS; other++) {
+        if (other != member->node->index) {
+            sim_network_block(&cluster->world, member->node->index, other, true);
+            sim_network_block(&cluster->world, other, member->node->index, true);
+        }
+    }
+    cluster->counts.partitions++;
+    mend_in(cluster, ns);
+}
+
 static void slow_line(struct cluster *cluster)
 {
     unsigned from = (unsigned)rng_below(&cluster->rng, MEMBERS);
@@ -131,8 +164,7 @@ static void slow_line(struct cluster *cluster)
                      rng_below(&cluster->rng, 20 * SIM_US));
     say(cluster, "slows a line of", &cluster->members[from]);
     cluster->counts.slow_lines++;
-    (void)sim_schedule(&cluster->world, NULL, rng_between(&cluster->rng, 500, 5000) * SIM_MS, SIM_SCENARIO,
-                       mend_network, cluster);
+    mend_in(cluster, rng_between(&cluster->rng, 500, 5000) * SIM_MS);
 }
 
 static void cut(struct cluster *cluster)
@@ -184,7 +216,9 @@ static void strike(void *arg)
     struct member *member = any_member(cluster);
     uint64_t die = rng_below(&cluster->rng, 1000);
     cluster->strike = NULL;
-    if (die < 180) {
+    if (cluster->lagging && rng_chance(&cluster->rng, 300)) {
+        leave_behind(cluster, member);
+    } else if (die < 180) {
         crash(cluster, member, draw_death(cluster));
     } else if (die < 210) {
         crash_all(cluster);
@@ -228,7 +262,8 @@ void nemesis_end(struct cluster *cluster)
     say(cluster, "rests", NULL);
     sim_cancel(&cluster->world, cluster->strike);
     cluster->strike = NULL;
-    sim_network_heal(&cluster->world);
+    sim_cancel(&cluster->world, cluster->mend);
+    mend_network(cluster);
     for (unsigned i = 0; i < MEMBERS; i++) {
         struct member *member = &cluster->members[i];
         sim_disk_fail_at(member->node->disk, 0);

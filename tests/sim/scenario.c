@@ -126,9 +126,15 @@ static void draw_shape(struct cluster *cluster)
     cluster->segment_bytes = segments[rng_below(rng, 4)];
     cluster->snapshot_trailing = trailing[rng_below(rng, 4)];
     cluster->snapshot_entry_bytes = 256u << rng_below(rng, 6);
+    if (rng_chance(rng, 300)) { /* members fall behind what the others' logs still hold */
+        cluster->lagging = true;
+        cluster->segment_bytes = segments[0];
+        cluster->snapshot_trailing = trailing[rng_below(rng, 2)];
+    }
+    cluster->snapshot_log_bytes = cluster->segment_bytes * (2u << rng_below(rng, 4));
     cluster->strike_ms = strikes_ms[rng_below(rng, 4)];
     cluster->disk_bytes = 64 * 1024 * 1024;
-    cluster->think_ms = 4u << rng_below(rng, 6);
+    cluster->think_ms = 4u << rng_below(rng, cluster->lagging ? 2 : 6);
     cluster->n_clients = (unsigned)rng_between(rng, 3, CLIENTS);
     cluster->has_cluster_key = rng_chance(rng, 300);
     for (size_t i = 0; i < sizeof cluster->cluster_key; i++) {

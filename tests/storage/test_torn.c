@@ -167,6 +167,49 @@ static void a_whole_old_record_behind_a_rewritten_torn_one_stays_away(void **sta
     assert_int_equal(storage_next_index(member->storage), 5);
 }
 
+/* A record of several blocks, of which `from` … `to` reached the disk before the power went. */
+static void tear(struct member *member, const struct disk_write *write, size_t from, size_t to)
+{
+    uint8_t blocks[4 * LIMIT_BLOCK_BYTES];
+    uint64_t at = write->offset;
+    assert_in_range(write->len, to * LIMIT_BLOCK_BYTES, sizeof blocks);
+    memcpy(blocks, write->base, write->len);
+    member_crash(member, WORLD_LOSE);
+    struct world_file *file = world_find(member->world, SEGMENT_1);
+    for (size_t i = from * LIMIT_BLOCK_BYTES; i < to * LIMIT_BLOCK_BYTES; i++) {
+        file->now[at + i] = blocks[i];
+        file->safe[at + i] = blocks[i];
+    }
+}
+
+/* The header block of a torn record stays, and the same entries, sent again and torn in turn, bring the payload that it
+ * lacked. It must not take effect then, nor the truncation behind it: entries that were acknowledged since would go. */
+static void a_torn_record_that_a_second_tear_completes_stays_away(void **state)
+{
+    struct member *member = *state;
+    member_append(member, 2, 10, 100);
+    world_advance(member->world, 2000);
+    uint32_t content = member->next_content;
+    member_append(member, 12, 1, 9000);
+    storage_flush(member->storage);
+    member_append(member, 5, 1, 100);
+    storage_flush(member->storage);
+    assert_int_equal(member->world->n_writes, 2);
+    world_finish_write(member->world, 1);
+    tear(member, member->world->writes[0], 0, 1);
+    assert_int_equal(member_open(member), ERROR_NONE);
+    assert_int_equal(storage_next_index(member->storage), 12);
+    member_check(member);
+    member->next_content = content;
+    member_append(member, 12, 1, 9000);
+    storage_flush(member->storage);
+    assert_int_equal(member->world->n_writes, 1);
+    tear(member, member->world->writes[0], 1, 3);
+    assert_int_equal(member_open(member), ERROR_NONE);
+    assert_int_equal(storage_next_index(member->storage), 12);
+    member_check(member);
+}
+
 static void an_old_record_in_the_next_segment_stays_away(void **state)
 {
     struct member *member = *state;
@@ -297,6 +340,7 @@ int main(void)
         TEST(zeroed_records_with_a_witness_behind_them_are_damage),
         TEST(a_whole_record_behind_a_torn_one_is_cut_off_with_it),
         TEST(a_whole_old_record_behind_a_rewritten_torn_one_stays_away),
+        TEST(a_torn_record_that_a_second_tear_completes_stays_away),
         TEST(an_old_record_in_the_next_segment_stays_away),
         TEST(the_torn_end_of_a_segment_may_go_on_in_the_next),
         TEST(a_payload_that_looks_like_a_record_is_none),
