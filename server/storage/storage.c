@@ -301,6 +301,7 @@ void storage_figures(struct storage *storage, struct storage_figures *figures)
     bool next = storage->current + 1 < storage->n_segments || storage->n_spares > 0 ||
                 (storage->prepare.running && storage->prepare.spare != 0);
     uint64_t need = storage->options.snapshot_reserve_bytes + (next ? 0 : storage->options.segment_bytes);
+    need += storage->snapshots == NULL ? 0 : storage->snapshots->info.size;
     *figures = (struct storage_figures){.log_bytes_since_snapshot = storage->spans.record_bytes,
                                         .entry_bytes_since_snapshot = storage->spans.entry_bytes,
                                         .free_bytes = storage->look.free_bytes,

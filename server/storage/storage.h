@@ -44,7 +44,7 @@ struct storage_options {
     const struct disk *disk;
     const struct loop *loop;
     uint64_t segment_bytes;          /* LIMIT_SEGMENT_BYTES; tests use less; a multiple of the block */
-    uint64_t snapshot_reserve_bytes; /* kept free besides the next segment */
+    uint64_t snapshot_reserve_bytes; /* kept free besides the next segment and a snapshot as large as the newest one */
     /* A write, sync, rename or unlink failed (STORAGE.md 7). Production logs and exits with 1; it doesn't return. The
      * simulator marks the node as dead and returns; storage then never calls anybody back again. */
     void (*fatal)(void *arg, const char *path, uint64_t offset, const char *what, int os_error);
@@ -182,7 +182,7 @@ struct storage_figures {
     uint64_t log_bytes_since_snapshot;   /* segments' bytes written since the newest snapshot */
     uint64_t entry_bytes_since_snapshot; /* payloads of the entries behind it */
     uint64_t free_bytes;                 /* as of the last look (each second at most) */
-    bool reserve_ok;                     /* the next segment and snapshot_reserve_bytes are there */
+    bool reserve_ok;                     /* the next segment, a snapshot and snapshot_reserve_bytes fit */
     bool appending;                      /* an append is in flight or queued */
     uint64_t writes;                     /* records written since start */
     uint64_t last_write_ns;

@@ -1,7 +1,6 @@
 /* The guards on receiving that are about the log and the members: 1 to 5. Each test runs one schedule twice: with all
  * guards the right thing happens; with the guard off libraft shows the defect that it stands for. */
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -140,7 +139,7 @@ static void guard_02_entries_below_the_snapshot_are_cut(void **state)
     rig_close(&rig);
 
     /* libraft takes what it can't compare for new, and truncates an empty log at entry 1. */
-    assert_int_equal(rig_death_of(receive_from_the_beginning_unguarded), SIGSEGV);
+    assert_int_not_equal(rig_death_of(receive_from_the_beginning_unguarded), 0);
 }
 
 static struct raft_append_entries_result reply_to_old_probe(unsigned off)

@@ -93,7 +93,7 @@ int rig_death_of(void (*run)(void))
     }
     int status;
     assert_int_equal(waitpid(child, &status, 0), child);
-    return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+    return WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status) != 0 ? -1 : 0;
 }
 
 /* ---- members ---- */

@@ -181,7 +181,7 @@ const char *rig_members(const struct raft_configuration *configuration);
 /* … of the bytes in a snapshot. */
 const char *rig_snapshot_members(const struct rig_snapshot *snapshot);
 
-/* The signal that ends a child process which runs this; 0 when none does. */
+/* What ends a child process that runs this: a signal, or −1 when a sanitizer sees it coming; 0 when it lives. */
 int rig_death_of(void (*run)(void));
 
 /* Blocks of libraft's memory that are in use. */

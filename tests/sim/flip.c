@@ -16,6 +16,7 @@
 
 struct look { /* what a start sees */
     enum error error;
+    struct error_text text;
     struct digest128 rest; /* identity, term, vote, snapshot */
     uint64_t first_index;
     size_t n_entries;
@@ -45,7 +46,7 @@ static void look_at_identity(const struct storage *storage, struct buffer *facts
     add(facts, identity->founders.base, identity->founders.len);
 }
 
-static enum error look_at_snapshot(struct storage *storage, struct buffer *facts)
+static enum error look_at_snapshot(struct storage *storage, struct buffer *facts, struct error_text *text)
 {
     struct storage_snapshot_info info;
     struct storage_snapshot_reader *reader;
@@ -58,13 +59,13 @@ static enum error look_at_snapshot(struct storage *storage, struct buffer *facts
     add(facts, &info.term, sizeof info.term);
     add(facts, &info.configuration_index, sizeof info.configuration_index);
     add(facts, info.configuration.base, info.configuration.len);
-    enum error error = storage_snapshot_open(storage, &reader, NULL);
+    enum error error = storage_snapshot_open(storage, &reader, text);
     if (error != ERROR_NONE) {
         return error;
     }
     buffer_init(&chunk);
     for (uint64_t i = 0; i < info.chunks && error == ERROR_NONE; i++) {
-        error = storage_snapshot_read(reader, i, &chunk, NULL);
+        error = storage_snapshot_read(reader, i, &chunk, text);
         add(facts, chunk.base, chunk.len);
     }
     buffer_close(&chunk);
@@ -109,7 +110,7 @@ static void look_take(struct member *member, struct sim_disk *disk, struct look 
     options.fatal = looker_fatal;
     options.note = NULL;
     options.arg = look;
-    look->error = storage_open(&options, &storage, NULL);
+    look->error = storage_open(&options, &storage, &look->text);
     if (look->error == ERROR_NONE) {
         buffer_init(&facts);
         look_at_identity(storage, &facts);
@@ -118,7 +119,7 @@ static void look_take(struct member *member, struct sim_disk *disk, struct look 
             add(&facts, &loaded.term, sizeof loaded.term);
             add(&facts, &loaded.vote, sizeof loaded.vote);
             look_at_log(&loaded, look);
-            look->error = look_at_snapshot(storage, &facts);
+            look->error = look_at_snapshot(storage, &facts, &look->text);
         }
         look->rest = checksum_128(facts.base, facts.len);
         buffer_close(&facts);
@@ -252,6 +253,8 @@ static void judge(struct member *member, const struct place *place, enum sim_blo
             fail(member, place, "gives the wrong error");
         } else if (changed) {
             fail(member, place, "was refused, and the disk was changed");
+        } else if (strstr(damaged->text.text, place->path) == NULL) {
+            fail(member, place, "was refused without naming the file");
         }
         return;
     }

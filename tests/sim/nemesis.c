@@ -264,6 +264,7 @@ void nemesis_end(struct cluster *cluster)
     cluster->strike = NULL;
     sim_cancel(&cluster->world, cluster->mend);
     mend_network(cluster);
+    sim_network_end_silent(&cluster->world);
     for (unsigned i = 0; i < MEMBERS; i++) {
         struct member *member = &cluster->members[i];
         sim_disk_fail_at(member->node->disk, 0);

@@ -296,6 +296,16 @@ bool sim_network_cut(struct sim_world *world, enum sim_cut how)
     return true;
 }
 
+void sim_network_end_silent(struct sim_world *world)
+{
+    for (struct stream *stream = world->fabric->streams; stream != NULL; stream = stream->next) {
+        for (unsigned side = 0; side < 2 && stream->silent; side++) {
+            sim_stream_drop_pieces(&stream->ends[side]);
+            sim_stream_end_with(&stream->ends[side], CONNECTION_RESET, 0);
+        }
+    }
+}
+
 void sim_network_garble(struct sim_world *world)
 {
     world->fabric->garble = true;

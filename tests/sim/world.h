@@ -234,6 +234,8 @@ void sim_network_retry(struct sim_world *world); /* what waited for a line or a 
 enum sim_cut { SIM_CUT_FIN, SIM_CUT_RESET, SIM_CUT_SILENT };
 /* Ends a connection drawn by chance; false when there is none. */
 bool sim_network_cut(struct sim_world *world, enum sim_cut how);
+/* Connections that were cut silently are reset, so that nobody has to find out. */
+void sim_network_end_silent(struct sim_world *world);
 /* The next piece that arrives anywhere is altered by one bit. */
 void sim_network_garble(struct sim_world *world);
 void sim_network_print(const struct sim_world *world); /* on standard error */

@@ -448,6 +448,21 @@ static void the_reserve_is_the_next_segment_and_a_snapshot(void **state)
     assert_int_equal(member->fatals, 0);
 }
 
+static void the_reserve_grows_with_the_snapshots(void **state)
+{
+    struct member *member = *state;
+    fill(member, 10, 100);
+    assert_true(member_snapshot(member, 8, 2));
+    world_run(member->world);
+    struct storage_snapshot_info newest;
+    storage_snapshot_newest(member->storage, &newest);
+    assert_true(newest.size > 0);
+    member->world->free_bytes = member->reserve_bytes + newest.size;
+    assert_true(figures_of(member).reserve_ok); /* the next segment is in place */
+    member->world->free_bytes--;
+    assert_false(figures_of(member).reserve_ok);
+}
+
 static void a_full_disk_is_fatal_only_when_the_next_segment_is_needed(void **state)
 {
     struct member *member = *state;
@@ -513,6 +528,7 @@ int main(void)
         TEST(a_log_that_ends_before_the_snapshot_is_dropped_for_good),
         TEST(a_log_with_another_term_at_the_snapshots_index_is_dropped_for_good),
         TEST(the_reserve_is_the_next_segment_and_a_snapshot),
+        TEST(the_reserve_grows_with_the_snapshots),
         TEST(a_full_disk_is_fatal_only_when_the_next_segment_is_needed),
         TEST(a_snapshot_frees_a_full_disk),
     };
