@@ -344,7 +344,7 @@ enum error storage_replay(struct storage *storage, struct error_text *text)
 
 enum error storage_replay_check_unused(struct storage *storage, uint64_t number, struct error_text *text)
 {
-    struct replay r = replay_init(storage, NULL);
+    struct replay r = replay_init(storage, text);
     struct witness witness = {0};
     char path[STORAGE_PATH_BYTES];
     enum error error = segment_read(&r, number, r.here);
@@ -353,8 +353,8 @@ enum error storage_replay_check_unused(struct storage *storage, uint64_t number,
     }
     replay_close(&r);
     storage_path_segment(path, number);
-    if (error == ERROR_IO || error == ERROR_NO_MEMORY) {
-        return error_set(text, error, "%s: could not be read", path);
+    if (error != ERROR_NONE && error != ERROR_CORRUPT) {
+        return error; /* it can't be read, or is somebody else's; without a whole header nobody has used it */
     }
     return witness.whole
                ? error_set(text, ERROR_CORRUPT,

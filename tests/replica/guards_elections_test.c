@@ -39,6 +39,7 @@ static struct survivors survivors_of(struct cluster *cluster, const struct node 
             *(survivors.first == NULL ? &survivors.first : &survivors.second) = node;
         }
     }
+    CHECK(survivors.first != NULL && survivors.second != NULL);
     return survivors;
 }
 

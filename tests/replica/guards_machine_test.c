@@ -1,7 +1,6 @@
 /* The guards around the state machine and the log on the disk: 11, 13, 14 and 15, and the check that the packaged library
  * is the one that all of them are about. */
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -146,7 +146,7 @@ static raft_term term_after_late_pre_vote(unsigned off, size_t byte)
     assert_ptr_not_equal(pages, MAP_FAILED);
     char *place = (char *)((((uintptr_t)pages + 0xffff) & ~(uintptr_t)0xffff) + (byte << 8));
     char *kept = rig.raft.follower_state.current_leader.address;
-    (void)strcpy(place, kept);
+    memcpy(place, kept, strlen(kept) + 1);
     rig.raft.follower_state.current_leader.address = place;
     const struct raft_message late = {
         .type = RAFT_REQUEST_VOTE_RESULT,

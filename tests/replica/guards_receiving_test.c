@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "base/check.h"
 #include "guards_rig.h"
 
 /* A follower 1 of three voters in term 3 that holds entries 1 to 5, all known to be committed. */
@@ -371,7 +372,7 @@ static void receive_one(struct rig *rig, int type, const void *payload, size_t l
                                    .append_entries = {.term = 3, .prev_log_index = 5, .prev_log_term = 2}};
     struct raft_entry *entry = raft_calloc(1, sizeof *entry);
     uint8_t *batch = raft_malloc(len + 1);
-    assert_true(entry != NULL && batch != NULL);
+    CHECK(entry != NULL && batch != NULL);
     memcpy(batch, payload, len);
     *entry = (struct raft_entry){.term = 3, .type = (enum raft_entry_type)type, .batch = batch};
     entry->buf = (struct raft_buffer){.base = batch, .len = len};

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "base/check.h"
 #include "base/slice.h"
 
 /* ---- libraft's memory, counted ---- */
@@ -438,19 +439,20 @@ static int io_snapshot_get(struct raft_io *io, struct raft_io_snapshot_get *requ
 static void message_copy_entries(struct raft_append_entries *append)
 {
     const struct raft_entry *from = append->entries;
+    const unsigned n = append->n_entries;
     size_t bytes = 1;
-    for (unsigned i = 0; i < append->n_entries; i++) {
+    for (unsigned i = 0; i < n; i++) {
         bytes += from[i].buf.len;
     }
     append->entries = NULL;
-    if (append->n_entries == 0) {
+    if (n == 0) {
         return;
     }
     uint8_t *at = raft_malloc(bytes);
     void *batch = at;
-    append->entries = raft_calloc(append->n_entries, sizeof *append->entries);
-    assert_true(at != NULL && append->entries != NULL);
-    for (unsigned i = 0; i < append->n_entries; i++) {
+    append->entries = raft_calloc(n, sizeof *append->entries);
+    CHECK(at != NULL && append->entries != NULL);
+    for (unsigned i = 0; i < n; i++) {
         append->entries[i] = from[i];
         append->entries[i].buf.base = at;
         append->entries[i].batch = batch;

@@ -73,7 +73,7 @@ static struct request request_take(const void *key)
     while (*link != NULL && (*link)->key != key) {
         link = &(*link)->next;
     }
-    assert_non_null(*link);
+    CHECK(*link != NULL);
     struct request *taken = *link;
     struct request one = *taken;
     *link = taken->next;

@@ -18,7 +18,7 @@
 #include "base/check.h"
 #include "scenario.h"
 
-#define DEFAULT_STEPS 100000u
+#define DEFAULT_STEPS 130000u
 #define JOBS_MAX      64u
 #define FAILURES_MAX  5u /* then the run ends early */
 #define TWICE_EVERY   8u

@@ -385,6 +385,22 @@ static void a_foreign_file_is_refused(void **state)
     }
 }
 
+static void a_foreign_segment_above_the_highest_is_refused_and_left_there(void **state)
+{
+    struct damage *d = *state;
+    struct storage_owner owner = d->owner;
+    char path[STORAGE_PATH_BYTES];
+    uint8_t *segment = calloc(1, MEMBER_SEGMENT);
+    CHECK(segment != NULL);
+    owner.cluster_id[3] ^= 1;
+    segment_path(path, d->highest + 1);
+    storage_segment_header_encode(segment, d->highest + 1, MEMBER_SEGMENT, &owner);
+    world_put(&d->world, path, segment, MEMBER_SEGMENT);
+    free(segment);
+    assert_int_equal(try_open(d), ERROR_FOREIGN);
+    assert_non_null(strstr(d->member->text.text, path));
+}
+
 static void another_format_is_refused_as_that(void **state)
 {
     struct damage *d = *state;
@@ -526,6 +542,7 @@ int main(void)
         TEST(both_bad_copies_are_refused),
         TEST(one_bad_copy_is_repaired_at_once),
         TEST(a_foreign_file_is_refused),
+        TEST(a_foreign_segment_above_the_highest_is_refused_and_left_there),
         TEST(another_format_is_refused_as_that),
         TEST(a_segment_under_another_name_is_refused),
         TEST(records_above_the_highest_segment_are_refused),

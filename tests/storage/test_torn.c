@@ -231,6 +231,26 @@ static void an_old_record_in_the_next_segment_stays_away(void **state)
     member_check(member);
 }
 
+static void a_torn_first_record_of_a_segment_is_cut_off_there(void **state)
+{
+    struct member *member = *state;
+    while (end_of(member) < MEMBER_SEGMENT) {
+        append(member, 100);
+    }
+    assert_int_equal(member->storage->current, 0);
+    uint64_t next = member_next(member);
+    second_of_two_survives(member, 100); /* both in segment 2 */
+    assert_int_equal(storage_next_index(member->storage), next);
+    assert_int_equal(member->storage->current, 1);
+    append(member, 5000);
+    for (int i = 0; i < 2; i++) {
+        member_crash(member, WORLD_LOSE);
+        assert_int_equal(member_open(member), ERROR_NONE);
+        member_check(member);
+        assert_int_equal(storage_next_index(member->storage), next + 1);
+    }
+}
+
 static void the_torn_end_of_a_segment_may_go_on_in_the_next(void **state)
 {
     struct member *member = *state;
@@ -342,6 +362,7 @@ int main(void)
         TEST(a_whole_old_record_behind_a_rewritten_torn_one_stays_away),
         TEST(a_torn_record_that_a_second_tear_completes_stays_away),
         TEST(an_old_record_in_the_next_segment_stays_away),
+        TEST(a_torn_first_record_of_a_segment_is_cut_off_there),
         TEST(the_torn_end_of_a_segment_may_go_on_in_the_next),
         TEST(a_payload_that_looks_like_a_record_is_none),
         TEST(old_bytes_of_a_recycled_segment_are_never_new),
