@@ -203,8 +203,20 @@ void peer_outbound_answered(struct peer *peer)
     loop_timer_start(peer->set->options.loop, peer->dial_timer, PEER_ASK_MS);
 }
 
-void peer_seen_alive(struct peer *peer)
+static bool peer_outbound_is_stale(const struct peer *peer, const uint8_t run_id[16])
 {
+    const struct stream *outbound = peer->outbound;
+    return outbound != NULL && outbound->state == STREAM_UP && !outbound->founding &&
+           memcmp(peer->outbound_run_id, run_id, sizeof peer->outbound_run_id) != 0;
+}
+
+void peer_seen_alive(struct peer *peer, const uint8_t run_id[16])
+{
+    if (peer_outbound_is_stale(peer, run_id)) {
+        peer->redial_wanted = true;
+        stream_fail(peer->outbound, PEER_END_BROKEN); /* its handler may have removed the member: nothing more here */
+        return;
+    }
     const struct loop *loop = peer->set->options.loop;
     uint64_t since_ms = loop_mono_ms(loop) - peer->dialled_ms;
     if (since_ms >= PEER_BACKOFF_MIN_MS) {

@@ -96,10 +96,11 @@ struct peer {
     uint64_t backoff_ms;      /* bound of the next delay */
     uint64_t dialled_ms;
     uint64_t up_ms;
-    bool redial_wanted;         /* dial at once when this connection ends */
-    unsigned closed_handshakes; /* by the other side, in a row; noted once */
-    int last_dial_end;          /* enum connection_end of the last failed dial, −1: none; each is noted once */
-    struct buffer question;     /* body; empty: none */
+    uint8_t outbound_run_id[16]; /* of the process that `outbound` reached; while that is up and not of the founding */
+    bool redial_wanted;          /* dial at once when this connection ends */
+    unsigned closed_handshakes;  /* by the other side, in a row; noted once */
+    int last_dial_end;           /* enum connection_end of the last failed dial, −1: none; each is noted once */
+    struct buffer question;      /* body; empty: none */
 
     /* What peer_send filled. `handed` counts the bytes given to the network on this stream: less `unsent`, it is what the
      * kernel has taken, and a stall is when that stands still. */
@@ -151,8 +152,9 @@ void peer_dial(struct peer *peer);
 void peer_outbound_ended(struct peer *peer, bool was_up);
 /* The founding question is answered: asks again in a while. */
 void peer_outbound_answered(struct peer *peer);
-/* The other side is alive: if we are waiting out a back-off, that is over. */
-void peer_seen_alive(struct peer *peer);
+/* The process `run_id` of this member has reached us. If we are waiting out a back-off, that is over; and a stream to another
+ * process of it is dead, though nobody could say so: a machine that lost its power closes no connection. */
+void peer_seen_alive(struct peer *peer, const uint8_t run_id[16]);
 
 /* ---- peer_stream.c ---- */
 

@@ -279,6 +279,7 @@ void stream_come_up(struct stream *stream)
         if (stream->founding) {
             stream_ask(stream);
         } else {
+            memcpy(peer->outbound_run_id, stream->hello.run_id, sizeof peer->outbound_run_id);
             handlers->outbound_up(set->options.arg, peer, &stream->hello);
         }
     } else {
@@ -297,7 +298,7 @@ void stream_come_up(struct stream *stream)
             }
         }
         if (stream->state == STREAM_UP) {
-            peer_seen_alive(peer);
+            peer_seen_alive(peer, stream->hello.run_id);
         }
     }
     if (stream->state == STREAM_UP) {

@@ -440,6 +440,31 @@ static void test_hearing_from_a_member_just_after_a_refusal_ends_the_back_off(vo
     members_close(members, 2);
 }
 
+/* A machine that lost its power says nothing on its old connections, also when it is back. */
+static void test_a_new_process_ends_our_stream_to_the_old_one(void **state)
+{
+    (void)state;
+    struct world world;
+    struct member members[2], reborn;
+    world_open(&world);
+    members_open(members, 2, &world, NULL);
+    world_pause_port(&world, 7001, true);
+    member_close(&members[0]);
+    const struct member_options options = {.world = &world, .number = 1, .run = 1};
+    member_open(&reborn, &options);
+    member_join(&reborn);
+    member_add(&reborn, 2);
+    world_run(&world);
+    world_advance(&world, 60);
+    buffer_clear(&reborn.events);
+    assert_true(member_send_vote(&members[1], 1, 5));
+    world_run(&world);
+    expect_events(&reborn, "n2 request_vote 5\n");
+    member_close(&reborn);
+    member_close(&members[1]);
+    world_close(&world);
+}
+
 /* ---- the newest connection wins ---- */
 
 static void test_new_process_replaces_the_old_ones_stream(void **state)
@@ -633,6 +658,7 @@ int main(void)
         cmocka_unit_test(test_dial_without_answer_is_not_a_refusal),
         cmocka_unit_test(test_hearing_from_a_member_ends_the_back_off),
         cmocka_unit_test(test_hearing_from_a_member_just_after_a_refusal_ends_the_back_off),
+        cmocka_unit_test(test_a_new_process_ends_our_stream_to_the_old_one),
         cmocka_unit_test(test_new_process_replaces_the_old_ones_stream),
         cmocka_unit_test(test_handlers_may_remove_the_peer_or_close_the_set),
         cmocka_unit_test(test_a_note_may_close_the_set),
