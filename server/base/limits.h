@@ -21,6 +21,7 @@
 #define LIMIT_HTTP_ACCEPTS       64u            /* connections accepted in one loop turn; the rest in the next */
 #define LIMIT_HTTP_ROUNDS        4u             /* of MHD_run in one loop turn; the rest in the next */
 #define LIMIT_REQUESTS           12000u         /* under way on one node, given-back grants included; past it 503 */
+#define LIMIT_GIVE_BACKS         1000u          /* grants being given back; past it they stay until their TTL */
 #define LIMIT_REQUEST_BYTES      (256u * 1024u) /* what one request may take once it is parsed; past it 400 */
 #define LIMIT_CLUSTER_KEY_BYTES  4096u          /* a longer key file is refused at start */
 

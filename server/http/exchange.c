@@ -118,12 +118,12 @@ void exchange_completed(void *cls, struct MHD_Connection *mhd, void **context, e
     if (exchange != NULL) {
         struct connection *connection = exchange->connection;
         exchange_close(exchange);
-        connection_move(connection, CONNECTION_WAITING);
+        connection_move(connection, connection_has_begun(connection) ? CONNECTION_READING : CONNECTION_WAITING);
     }
 }
 
 struct header_search {
-    const char *name;
+    const char *name; /* a whole one, or what it begins with */
     struct slice first;
     size_t count;
 };
@@ -151,6 +151,25 @@ struct slice exchange_header(const struct exchange *exchange, const char *name, 
         *count = search.count;
     }
     return search.first;
+}
+
+static enum MHD_Result search_header_prefix(void *cls, enum MHD_ValueKind kind, const char *key, size_t key_size,
+                                            const char *value, size_t value_size)
+{
+    (void)kind;
+    (void)value;
+    (void)value_size;
+    struct header_search *search = cls;
+    size_t len = strlen(search->name);
+    search->count += key_size >= len && strncasecmp(key, search->name, len) == 0;
+    return MHD_YES;
+}
+
+size_t exchange_count_headers(const struct exchange *exchange, const char *prefix)
+{
+    struct header_search search = {.name = prefix};
+    (void)MHD_get_connection_values_n(exchange->mhd, MHD_HEADER_KIND, search_header_prefix, &search);
+    return search.count;
 }
 
 static enum MHD_Result keep_query_pair(void *cls, enum MHD_ValueKind kind, const char *key, size_t key_size,
@@ -216,10 +235,24 @@ static enum MHD_Result exchange_queue(struct exchange *exchange)
     return MHD_queue_response(exchange->mhd, exchange->status, exchange->response);
 }
 
+/* Remembers how much of what the connection received this request was. */
+static void exchange_count(const struct exchange *exchange)
+{
+    struct connection *connection = exchange->connection;
+    const union MHD_ConnectionInfo *head =
+        MHD_get_connection_info(exchange->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    if (head == NULL || slice_is_present(exchange_header(exchange, MHD_HTTP_HEADER_TRANSFER_ENCODING, NULL))) {
+        connection->is_uncounted = true;
+        return;
+    }
+    connection->taken += head->header_size + exchange->body.len;
+}
+
 /* The whole request is here. */
 static enum MHD_Result exchange_ask(struct exchange *exchange)
 {
     struct http_server *server = exchange->connection->server;
+    exchange_count(exchange);
     exchange_move(exchange, EXCHANGE_ASKED);
     connection_move(exchange->connection, CONNECTION_BUSY);
     server->options.request(server->options.arg, exchange);

@@ -59,6 +59,8 @@ struct slice exchange_path(const struct exchange *exchange); /* as sent, without
 const struct http_pair *exchange_query(const struct exchange *exchange, size_t *n);
 /* The only or first header of that name (case-insensitive); absent when missing. `*count` (may be NULL) says how many. */
 struct slice exchange_header(const struct exchange *exchange, const char *name, size_t *count);
+/* How many headers have names that begin with `prefix` (case-insensitive). */
+size_t exchange_count_headers(const struct exchange *exchange, const char *prefix);
 struct slice exchange_body(const struct exchange *exchange);
 void *exchange_data(const struct exchange *exchange);
 void exchange_set_data(struct exchange *exchange, void *data);

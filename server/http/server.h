@@ -4,13 +4,16 @@
  * client that is slow before its request line is complete has no exchange yet. A connection is in exactly one place:
  *
  *      accept ──> reading ──(whole request)──> busy ──(answer sent)──> waiting ──(request line or first bytes)──┐
- *                    ^                                                                                          │
- *                    └──────────────────────────────────────────────────────────────────────────────────────────┘
+ *                    ^                             └─(more bytes were here already)─┐                           │
+ *                    └──────────────────────────────────────────────────────────────┴───────────────────────────┘
  *
  * `reading` and `waiting` are queues in the order of their deadlines, since every connection that enters one gets the
  * same time from now on. Who is late in `reading` has its socket shut down, and MHD closes it without an answer. MHD tells
- * nobody about the first bytes of a request line, so a connection in `waiting` is looked at a few times during each
- * request timeout: when its socket has received anything, it moves to `reading`. */
+ * nobody about the first bytes of a request line, so bytes are counted: when the socket has received more than the
+ * requests so far took, a next one has begun, be it with bytes that came in one piece with the last one. A connection in
+ * `waiting` is looked at a few times during each request timeout. After a request whose length isn't known (a chunked
+ * one), nothing can be told from bytes any more, and the connection goes from answer to `reading` at once: what is idle
+ * then lives no longer than what is slow. */
 #ifndef BATON_HTTP_SERVER_H
 #define BATON_HTTP_SERVER_H
 
@@ -29,7 +32,8 @@ struct connection {
     TAILQ_ENTRY(connection) entry; /* in the queue of its place; unused when busy */
     enum connection_place place;
     uint64_t deadline_ms; /* of its place, in the loop's time */
-    uint64_t received;    /* bytes that the socket had received when it began to wait */
+    uint64_t taken;       /* bytes of all whole requests so far … */
+    bool is_uncounted;    /* … but for one whose length isn't known */
     struct http_server *server;
     struct exchange *exchange; /* owned; NULL between requests */
     struct drain *drain;       /* takes over when MHD closes; NULL but after a refused upload */
@@ -82,6 +86,7 @@ struct http_server {
     bool accept_paused; /* out of descriptors or memory, until accept_resume_ms */
     bool quiesced;
     uint64_t accept_resume_ms;
+    uint64_t accept_said_ms; /* when the log was told last; 0: never */
     size_t n_connections;
     size_t n_pending;    /* exchanges that `request` was called for and that haven't ended */
     size_t n_unanswered; /* of these, the ones without an answer */
@@ -100,6 +105,7 @@ uint64_t server_now_ms(const struct http_server *server);
 void server_release_handle(
     struct http_server *server); /* one handle is closed; after the last one the server is freed */
 void connection_move(struct connection *connection, enum connection_place place);
+bool connection_has_begun(const struct connection *connection); /* bytes of a next request are here */
 
 /* ---- exchange.c: what MHD calls ---- */
 

@@ -17,8 +17,9 @@
 
 /* How many times in a request timeout a waiting connection is looked at. */
 #define LOOKS_PER_TIMEOUT 4u
-/* Out of descriptors: how long until accepting is tried again. */
+/* Out of descriptors: how long until accepting is tried again, and until the log is told again. */
 #define ACCEPT_PAUSE_MS   100u
+#define ACCEPT_SAY_MS     1000u
 
 uint64_t server_now_ms(const struct http_server *server)
 {
@@ -55,7 +56,6 @@ static void connection_enter(struct connection *connection, enum connection_plac
     uint64_t time_ms = server->options.request_timeout_ms;
     if (place == CONNECTION_WAITING) {
         time_ms = time_ms / LOOKS_PER_TIMEOUT + 1;
-        connection->received = socket_received_bytes(connection->fd);
     }
     connection->deadline_ms = server_now_ms(server) + time_ms;
     TAILQ_INSERT_TAIL(&server->queues[place], connection, entry);
@@ -65,6 +65,11 @@ void connection_move(struct connection *connection, enum connection_place place)
 {
     connection_leave(connection);
     connection_enter(connection, place);
+}
+
+bool connection_has_begun(const struct connection *connection)
+{
+    return connection->is_uncounted || socket_received_bytes(connection->fd) > connection->taken;
 }
 
 static void connection_open(struct http_server *server, struct MHD_Connection *mhd, void **context)
@@ -120,8 +125,7 @@ static void server_look_at_waiting(struct http_server *server, uint64_t now_ms)
     struct connection *connection;
     while ((connection = TAILQ_FIRST(&server->queues[CONNECTION_WAITING])) != NULL &&
            connection->deadline_ms <= now_ms) {
-        bool begun = socket_received_bytes(connection->fd) != connection->received;
-        connection_move(connection, begun ? CONNECTION_READING : CONNECTION_WAITING);
+        connection_move(connection, connection_has_begun(connection) ? CONNECTION_READING : CONNECTION_WAITING);
     }
 }
 
@@ -157,6 +161,18 @@ static void server_watch_listening(struct http_server *server)
     }
 }
 
+static void server_pause_accepting(struct http_server *server, int failure)
+{
+    uint64_t now_ms = server_now_ms(server);
+    server->accept_paused = true;
+    server->accept_resume_ms = now_ms + ACCEPT_PAUSE_MS;
+    if (server->accept_said_ms == 0 || now_ms - server->accept_said_ms >= ACCEPT_SAY_MS) {
+        server->accept_said_ms = now_ms;
+        log_warning(server->options.log, "connections are not accepted", LOG_TEXT("reason", strerror(failure)),
+                    LOG_U64("connections", server->n_connections));
+    }
+}
+
 /* False when accepting has to stop for now; `acceptable` says whether there may be more. */
 static bool server_accept_one(struct http_server *server)
 {
@@ -176,10 +192,7 @@ static bool server_accept_one(struct http_server *server)
     case ENFILE:
     case ENOBUFS:
     case ENOMEM:
-        log_warning(server->options.log, "connections are not accepted", LOG_TEXT("reason", strerror(errno)),
-                    LOG_U64("connections", server->n_connections));
-        server->accept_paused = true;
-        server->accept_resume_ms = server_now_ms(server) + ACCEPT_PAUSE_MS;
+        server_pause_accepting(server, errno);
         return false;
     default:
         return true; /* what happened to one connection before it was taken; it is gone */

@@ -2,9 +2,11 @@
  * operation_done renders the outcome; object and arena go back to the pool.
  *
  * Else: a request that is wrong, foreign, or one too many is answered inside service_request. What the replica couldn't
- * decide is answered 503 (nothing was changed) or 504 (unknown, with the key that makes a repeat safe). When the client
- * is gone and the grant could be claimed by nobody, grant_give_back turns the object into a release and repeats it until
- * it was applied or the grant is over by itself. */
+ * decide is answered 503 (nothing was changed) or 504 (unknown, with the key that makes a repeat safe).
+ *
+ * When the client is gone and nobody could claim its grant, the object gives it back: it becomes a release, which is
+ * repeated until it was applied or the grant is over by itself. When it isn't known whether there is a grant, the object
+ * first repeats the acquire with its own key, which gives the same grant or a new one. */
 #include "node/service.h"
 
 #include <inttypes.h>
@@ -22,6 +24,7 @@ enum {
     LEADER_TEXT_BYTES = LIMIT_NAME_BYTES + 16,
     LEADER_KEEP_MS = 1000, /* how long the cached address of the leader counts, at most */
     GIVE_BACK_PAUSE_MS = 500,
+    GIVE_BACK_UNKNOWN_MS = 600000, /* how long it is asked whether there is a grant, at most, and at most its TTL */
     MADE_KEY_BYTES = 16,
     ANSWER_HEADERS = 8,
 };
@@ -34,6 +37,7 @@ struct request {
     struct operation operation;
     struct replica_read read;
     bool key_is_made; /* the client sent none */
+    bool gives_back;
     char made_key[2 * MADE_KEY_BYTES + 1];
     uint8_t give_back_id[LIMIT_NAME_BYTES]; /* the schedule's, which outlives the exchange */
     uint64_t give_back_until_ns;
@@ -48,6 +52,7 @@ struct service {
     struct request *free;
     struct request *give_backs; /* waiting for their next attempt */
     struct timer *give_back_timer;
+    size_t n_give_backs; /* those under way, too */
     size_t in_use;
     char leader_http[LEADER_TEXT_BYTES]; /* "" when it isn't known */
     uint64_t leader_seen_ms;
@@ -73,6 +78,7 @@ static struct request *request_take(struct service *service)
     service->in_use++;
     request->next = NULL;
     request->key_is_made = false;
+    request->gives_back = false;
     return request;
 }
 
@@ -84,6 +90,7 @@ static void request_release(struct request *request)
     request->next = service->free;
     service->free = request;
     service->in_use--;
+    service->n_give_backs -= request->gives_back;
 }
 
 /* ---- answering ---- */
@@ -188,12 +195,12 @@ static void request_refuse_status(struct request *request, enum operation_status
     request_answer(request, &answer);
 }
 
-static void request_draw_key(struct request *request)
+static void key_draw(const struct service *service, char key[2 * MADE_KEY_BYTES + 1])
 {
     uint8_t bytes[MADE_KEY_BYTES];
-    loop_random(request->service->options.loop, bytes, sizeof bytes);
+    loop_random(service->options.loop, bytes, sizeof bytes);
     for (size_t i = 0; i < sizeof bytes; i++) {
-        (void)snprintf(request->made_key + 2 * i, 3, "%02x", bytes[i]);
+        (void)snprintf(key + 2 * i, 3, "%02x", bytes[i]);
     }
 }
 
@@ -219,14 +226,42 @@ static void give_back_timer_fired(void *arg)
     }
 }
 
+static void give_back_done(struct operation *operation, enum operation_status status, const struct outcome *outcome);
+
+static void give_back_submit(struct request *request)
+{
+    struct command command = request->operation.command;
+    request->operation = (struct operation){.command = command, .done = give_back_done, .data = request};
+    replica_submit(request->service->replica, &request->operation);
+}
+
+static void give_back_release(struct request *request, uint64_t token, uint64_t remaining_ms)
+{
+    struct service *service = request->service;
+    struct slice schedule_id = {.base = request->give_back_id, .len = request->parsed.schedule_id.len};
+    log_info(service->options.log, "grant given back: its client hung up", LOG_SLICE("schedule", schedule_id),
+             LOG_U64("token", token));
+    request->give_back_until_ns = loop_mono_ns(service->options.loop) + remaining_ms * 1000000u;
+    request->operation.command = (struct command){
+        .kind = COMMAND_RELEASE,
+        .release = {.schedule_id = schedule_id, .token = token, .has_outcome = true, .outcome = RUN_ABANDONED},
+    };
+    give_back_submit(request);
+}
+
+/* Of the release, or of the acquire that was repeated to learn what there is to release. */
 static void give_back_done(struct operation *operation, enum operation_status status, const struct outcome *outcome)
 {
-    (void)outcome; /* refused means that it ended by itself */
     struct request *request = operation->data;
     struct service *service = request->service;
+    if (status == OPERATION_APPLIED && operation->command.kind == COMMAND_ACQUIRE && outcome->code == OUTCOME_DONE &&
+        outcome->has_grant && !service->stopping) {
+        give_back_release(request, outcome->grant.token, outcome->grant.remaining_ms);
+        return;
+    }
     bool is_over = loop_mono_ns(service->options.loop) >= request->give_back_until_ns;
     if (status == OPERATION_APPLIED || is_over || service->stopping) {
-        request_release(request);
+        request_release(request); /* refused means that there is no grant, or not any more */
         return;
     }
     if (service->give_backs == NULL) {
@@ -236,45 +271,64 @@ static void give_back_done(struct operation *operation, enum operation_status st
     service->give_backs = request;
 }
 
-static void give_back_submit(struct request *request)
+/* The client has closed its connection and has no key to come again with. */
+static bool request_is_forsaken(const struct request *request)
 {
-    struct command command = request->operation.command;
-    request->operation = (struct operation){.command = command, .done = give_back_done, .data = request};
-    replica_submit(request->service->replica, &request->operation);
+    const struct service *service = request->service;
+    return request->parsed.route == API_ACQUIRE && request->key_is_made && !service->stopping &&
+           service->n_give_backs < LIMIT_GIVE_BACKS && exchange_is_gone(request->exchange);
 }
 
-/* The client has closed its connection, has no key to come again with, and was told nothing: its job can't run. */
-static bool grant_is_unclaimed(const struct request *request, const struct outcome *outcome)
-{
-    return request->parsed.route == API_ACQUIRE && outcome->code == OUTCOME_DONE && outcome->has_grant &&
-           !outcome->repeated && request->key_is_made && exchange_is_gone(request->exchange);
-}
-
-static void grant_give_back(struct request *request, const struct outcome *outcome)
+/* Parts with the exchange; from here on the object gives back. */
+static void give_back_begin(struct request *request)
 {
     struct service *service = request->service;
-    uint64_t token = outcome->grant.token;
-    uint64_t now_ns = loop_mono_ns(service->options.loop);
-    request->give_back_until_ns = now_ns + outcome->grant.remaining_ms * 1000000u;
-    struct slice schedule_id = {.base = request->give_back_id, .len = request->parsed.schedule_id.len};
-    CHECK(schedule_id.len <= sizeof request->give_back_id);
-    memcpy(request->give_back_id, request->parsed.schedule_id.base, schedule_id.len);
-    log_info(service->options.log, "grant given back: its client hung up", LOG_SLICE("schedule", schedule_id),
-             LOG_U64("token", token));
+    request->gives_back = true;
+    service->n_give_backs++;
+    CHECK(request->parsed.schedule_id.len <= sizeof request->give_back_id);
+    memcpy(request->give_back_id, request->parsed.schedule_id.base, request->parsed.schedule_id.len);
     /* Who has closed only its sending half still reads this. It must not be a 201, and its key must be a new one: a repeat
      * with the old one could still get the grant that is about to be released, and run its job without a lock. */
-    request_draw_key(request);
+    char key[sizeof request->made_key];
+    key_draw(service, key);
     struct api_answer answer;
     api_answer_init(&answer);
-    api_render_unknown(slice_of(request->made_key), &answer);
+    api_render_unknown(slice_of(key), &answer);
     exchange_send(service, request->exchange, &answer);
     api_answer_close(&answer);
     request->exchange = NULL;
-    request->operation.command = (struct command){
-        .kind = COMMAND_RELEASE,
-        .release = {.schedule_id = schedule_id, .token = token, .has_outcome = true, .outcome = RUN_ABANDONED},
-    };
+}
+
+/* Copies what lies in the exchange's memory. False when it doesn't fit. */
+static bool acquire_keep(struct acquire_command *acquire, struct arena *arena)
+{
+    struct slice *const parts[] = {&acquire->schedule_id, &acquire->holder, &acquire->occurrence, &acquire->metadata};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        if (slice_is_present(*parts[i])) {
+            *parts[i] = arena_copy(arena, *parts[i]);
+            if (!slice_is_present(*parts[i])) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* Nobody knows whether the acquire was granted, or will be. With its key, which its client never learns, there is at most
+ * one grant: asks for it until it is known. False: it can't be done. */
+static bool give_back_unknown(struct request *request)
+{
+    struct acquire_command acquire = request->parsed.command.acquire;
+    if (!acquire_keep(&acquire, &request->arena)) {
+        return false;
+    }
+    bool is_short = acquire.has_ttl && acquire.ttl_ms < GIVE_BACK_UNKNOWN_MS;
+    uint64_t wait_ms = is_short ? acquire.ttl_ms : GIVE_BACK_UNKNOWN_MS;
+    request->give_back_until_ns = loop_mono_ns(request->service->options.loop) + wait_ms * 1000000u;
+    give_back_begin(request);
+    request->operation.command = (struct command){.kind = COMMAND_ACQUIRE, .acquire = acquire};
     give_back_submit(request);
+    return true;
 }
 
 /* ---- writes ---- */
@@ -295,13 +349,18 @@ static void log_skipped(const struct service *service, const struct request *req
 static void operation_done(struct operation *operation, enum operation_status status, const struct outcome *outcome)
 {
     struct request *request = operation->data;
+    if (status == OPERATION_UNKNOWN && request_is_forsaken(request) && give_back_unknown(request)) {
+        return;
+    }
     if (status != OPERATION_APPLIED) {
         request_refuse_status(request, status);
         return;
     }
     log_skipped(request->service, request, outcome);
-    if (grant_is_unclaimed(request, outcome) && !request->service->stopping) {
-        grant_give_back(request, outcome);
+    /* Repeated: somebody else's grant, by an accident of keys. */
+    if (outcome->code == OUTCOME_DONE && outcome->has_grant && !outcome->repeated && request_is_forsaken(request)) {
+        give_back_begin(request);
+        give_back_release(request, outcome->grant.token, outcome->grant.remaining_ms);
         return;
     }
     struct api_answer answer;
@@ -317,7 +376,7 @@ static void request_make_key(struct request *request)
     if (!request->key_is_made) {
         return;
     }
-    request_draw_key(request);
+    key_draw(request->service, request->made_key);
     *key = slice_of(request->made_key);
 }
 
@@ -409,8 +468,6 @@ static bool request_parse(struct request *request, struct api_answer *problem)
 
 static const char *request_refuse_browser(const struct request *request)
 {
-    static const char *const fetch_headers[] = {"Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest", "Sec-Fetch-User",
-                                                "Sec-Fetch-Storage-Access"};
     const struct exchange *exchange = request->exchange;
     size_t hosts;
     size_t origins;
@@ -420,11 +477,9 @@ static const char *request_refuse_browser(const struct request *request)
         .origin = exchange_header(exchange, "Origin", &origins),
         .sec_fetch_site = exchange_header(exchange, "Sec-Fetch-Site", &sites),
         .user_agent = exchange_header(exchange, "User-Agent", NULL),
+        .has_sec_fetch = exchange_count_headers(exchange, "Sec-Fetch-") > 0,
     };
     headers.ambiguous = hosts > 1 || origins > 1 || sites > 1;
-    for (size_t i = 0; i < sizeof fetch_headers / sizeof fetch_headers[0]; i++) {
-        headers.has_sec_fetch |= slice_is_present(exchange_header(exchange, fetch_headers[i], NULL));
-    }
     return browser_refuse(&headers, request->service->options.hosts, request->service->options.n_hosts);
 }
 

@@ -2,8 +2,8 @@
  * what this node knows, proposes or asks the replica for the rest, and renders what comes back.
  *
  * Each exchange that isn't answered at once holds one request object of a bounded pool until its operation or its read is
- * done. An object outlives its exchange in one case: the client has hung up before its grant was answered and sent no
- * Idempotency-Key, so that nobody can claim the grant; then the object gives it back. */
+ * done. An object outlives its exchange in one case: the client has hung up before its acquire was answered and sent no
+ * Idempotency-Key, so that nobody can claim the grant; then the object gives it back, be it certain or only possible. */
 #ifndef BATON_NODE_SERVICE_H
 #define BATON_NODE_SERVICE_H
 

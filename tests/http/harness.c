@@ -42,6 +42,10 @@ static void describe(struct exchange *exchange, struct buffer *text)
     if (count > 0) {
         buffer_printf(text, "\nX-Test*%zu: %.*s", count, SLICE_PRINT(header));
     }
+    size_t any = exchange_count_headers(exchange, "x-any-");
+    if (any > 0) {
+        buffer_printf(text, "\nX-Any-*%zu", any);
+    }
     struct slice body = exchange_body(exchange);
     if (body.len > 0) {
         buffer_printf(text, "\nbody %zu: %.*s", body.len, (int)(body.len < 32 ? body.len : 32),

@@ -131,6 +131,50 @@ static void half_a_request_on_a_kept_connection_is_closed(void **state)
     }
 }
 
+/* Half a request that came in one piece with a whole one. */
+static void half_a_request_behind_a_whole_one_is_closed(void **state)
+{
+    (void)state;
+    static const char *const starts[] = {
+        GET "G",
+        GET "GET / HTTP/1.1\r\nHo",
+        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nabGET",
+        "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\nGET",
+    };
+    for (size_t i = 0; i < sizeof starts / sizeof starts[0]; i++) {
+        struct client client;
+        client_open(&client, &harness);
+        client_send(&client, starts[i]);
+        WAIT_FOR(&harness, client_ended(&client));
+        assert_int_equal(client_answers(&client), 1);
+        client_close(&client);
+    }
+}
+
+/* What is counted must be exact: one byte too few, and the connection would pass for one with half a request. */
+static void an_idle_connection_stays_after_requests_of_every_shape(void **state)
+{
+    (void)state;
+    static const char *const requests[] = {
+        GET, GET GET,
+        "GET /?a=b&c HTTP/1.1\r\nHost:   h  \r\nX-Folded: a\r\n  b\r\nX-Empty:\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nabcde" GET,
+        "GET http://h/%20%41 HTTP/1.1\r\nHost: h\r\n\r\n",
+    };
+    for (size_t i = 0; i < sizeof requests / sizeof requests[0]; i++) {
+        struct client client;
+        client_open(&client, &harness);
+        size_t before = harness.requests;
+        client_send(&client, requests[i]);
+        WAIT_FOR(&harness, client_answers(&client) > 0 && client_answers(&client) == harness.requests - before);
+        wait_a_while();
+        wait_a_while();
+        assert_false(client_ended(&client));
+        client_close(&client);
+    }
+}
+
 static void drip_feeding_a_kept_connection_is_closed(void **state)
 {
     (void)state;
@@ -166,6 +210,8 @@ int main(void)
         TEST(an_idle_connection_stays),
         TEST(a_parked_request_stays),
         TEST(half_a_request_on_a_kept_connection_is_closed),
+        TEST(half_a_request_behind_a_whole_one_is_closed),
+        TEST(an_idle_connection_stays_after_requests_of_every_shape),
         TEST(drip_feeding_a_kept_connection_is_closed),
         TEST(a_refused_upload_that_stalls_is_let_go),
     };

@@ -67,6 +67,15 @@ struct slice exchange_header(const struct exchange *exchange, const char *name, 
     return found;
 }
 
+size_t exchange_count_headers(const struct exchange *exchange, const char *prefix)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < exchange->n_headers; i++) {
+        n += strncasecmp(exchange->headers[i].name, prefix, strlen(prefix)) == 0;
+    }
+    return n;
+}
+
 struct slice exchange_body(const struct exchange *exchange)
 {
     return slice_of(exchange->body);

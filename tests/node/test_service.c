@@ -311,6 +311,143 @@ static void a_grant_that_can_be_claimed_stays(void **state)
     teardown(&f);
 }
 
+/* ---- hanging up, and it isn't known whether there is a grant ---- */
+
+static void hang_up_unknown(struct fixture *f, struct exchange *exchange, const char *key)
+{
+    exchange_open(exchange, "POST", "/locks/a", "{\"holder\": \"h\", \"ttl_ms\": 60000, \"metadata\": {\"b\": 1}}");
+    if (key != NULL) {
+        exchange_add_header(exchange, "Idempotency-Key", key);
+    }
+    service_request(f->service, exchange);
+    exchange->is_gone = true;
+    fake_replica_decide(&f->replica, OPERATION_UNKNOWN, NULL);
+    assert_int_equal(exchange->status, 504);
+}
+
+static void assert_asks_again(const struct fixture *f)
+{
+    assert_int_equal(f->replica.n_operations, 1);
+    const struct command *command = &f->replica.operations[0]->command;
+    assert_int_equal(command->kind, COMMAND_ACQUIRE);
+    assert_true(slice_equal(command->acquire.schedule_id, slice_of("a")));
+    assert_true(slice_equal(command->acquire.holder, slice_of("h")));
+    assert_true(slice_equal(command->acquire.metadata, slice_of("{\"b\":1}")));
+    assert_int_equal(command->acquire.ttl_ms, 60000);
+    assert_true(slice_equal(command->acquire.idempotency_key, slice_of("000102030405060708090a0b0c0d0e0f")));
+}
+
+static void a_grant_that_may_be_there_is_asked_for_and_released(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct exchange exchange;
+    setup(&f);
+    hang_up_unknown(&f, &exchange, NULL);
+    assert_false(exchange_body_has(&exchange, "\"000102")); /* whoever still reads can't claim it */
+    assert_true(exchange_body_has(&exchange, "\"101112"));
+    exchange_close(&exchange);
+    assert_asks_again(&f);
+    fake_replica_decide(&f.replica, OPERATION_UNKNOWN, NULL);
+    assert_int_equal(f.replica.n_operations, 0);
+    fake_loop_pass(&f.world, 500);
+    assert_asks_again(&f);
+    fake_replica_decide(&f.replica, OPERATION_NO_LEADER, NULL);
+    fake_loop_pass(&f.world, 500);
+    assert_asks_again(&f);
+    struct outcome outcome = granted();
+    outcome.repeated = true; /* it was there */
+    fake_replica_decide(&f.replica, OPERATION_APPLIED, &outcome);
+    assert_int_equal(f.replica.n_operations, 1);
+    const struct command *command = &f.replica.operations[0]->command;
+    assert_int_equal(command->kind, COMMAND_RELEASE);
+    assert_true(slice_equal(command->release.schedule_id, slice_of("a")));
+    assert_int_equal(command->release.token, 77);
+    assert_true(command->release.has_outcome && command->release.outcome == RUN_ABANDONED);
+    assert_true(fake_loop_logged(&f.world, "grant given back"));
+    fake_replica_decide(&f.replica, OPERATION_UNKNOWN, NULL); /* a release is repeated as ever */
+    fake_loop_pass(&f.world, 500);
+    struct outcome released = {.code = OUTCOME_DONE};
+    assert_int_equal(f.replica.operations[0]->command.kind, COMMAND_RELEASE);
+    fake_replica_decide(&f.replica, OPERATION_APPLIED, &released);
+    teardown(&f);
+}
+
+static void asking_for_a_grant_ends_when_there_is_none_or_it_would_be_over(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct exchange exchange;
+    setup(&f);
+    hang_up_unknown(&f, &exchange, NULL);
+    exchange_close(&exchange);
+    struct outcome refused = {.code = OUTCOME_GRANT_ENDED};
+    fake_replica_decide(&f.replica, OPERATION_APPLIED, &refused);
+    assert_int_equal(service_pending(f.service), 0);
+    hang_up_unknown(&f, &exchange, NULL);
+    exchange_close(&exchange);
+    fake_loop_pass(&f.world, 60000);
+    fake_replica_decide(&f.replica, OPERATION_UNKNOWN, NULL);
+    assert_int_equal(service_pending(f.service), 0);
+    hang_up_unknown(&f, &exchange, NULL);
+    exchange_close(&exchange);
+    service_stop(f.service);
+    struct outcome outcome = granted();
+    fake_replica_decide(&f.replica, OPERATION_APPLIED, &outcome); /* too late to release it */
+    teardown(&f);
+}
+
+static void what_somebody_can_claim_is_not_asked_for(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct exchange exchange;
+    setup(&f);
+    hang_up_unknown(&f, &exchange, "mine");
+    assert_true(exchange_has_header(&exchange, "Idempotency-Key: mine\n"));
+    exchange_close(&exchange);
+    exchange_open(&exchange, "POST", "/locks/a", acquire_body); /* still listens */
+    service_request(f.service, &exchange);
+    fake_replica_decide(&f.replica, OPERATION_UNKNOWN, NULL);
+    assert_true(exchange_has_header(&exchange, "Idempotency-Key: 000102"));
+    exchange_close(&exchange);
+    exchange_open(&exchange, "POST", "/locks/a/renew", "{\"token\": 1}");
+    service_request(f.service, &exchange);
+    exchange.is_gone = true;
+    fake_replica_decide(&f.replica, OPERATION_UNKNOWN, NULL);
+    exchange_close(&exchange);
+    exchange_open(&exchange, "POST", "/locks/a", acquire_body); /* surely nothing was changed */
+    service_request(f.service, &exchange);
+    exchange.is_gone = true;
+    fake_replica_decide(&f.replica, OPERATION_NO_LEADER, NULL);
+    assert_int_equal(exchange.status, 503);
+    exchange_close(&exchange);
+    teardown(&f);
+}
+
+static void past_the_bound_of_give_backs_a_grant_stays(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct exchange exchange;
+    struct outcome outcome = granted();
+    setup(&f);
+    for (size_t i = 0; i < LIMIT_GIVE_BACKS; i++) {
+        hang_up(&f, &exchange, &outcome, NULL);
+        assert_int_equal(exchange.status, 504);
+        exchange_close(&exchange);
+        fake_replica_decide(&f.replica, OPERATION_NO_LEADER, NULL); /* waits for its next attempt */
+    }
+    hang_up(&f, &exchange, &outcome, NULL);
+    assert_int_equal(exchange.status, 201);
+    exchange_close(&exchange);
+    hang_up_unknown(&f, &exchange, NULL);
+    exchange_close(&exchange);
+    assert_int_equal(service_pending(f.service), LIMIT_GIVE_BACKS);
+    service_stop(f.service);
+    teardown(&f);
+}
+
 /* ---- what doesn't reach the replica ---- */
 
 static void wrong_and_foreign_requests_are_answered_at_once(void **state)
@@ -344,6 +481,24 @@ static void wrong_and_foreign_requests_are_answered_at_once(void **state)
     service_refuse_body(f.service, &exchange);
     assert_int_equal(exchange.status, 413);
     exchange_close(&exchange);
+    teardown(&f);
+}
+
+static void any_header_of_fetch_metadata_tells_a_browser(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"Sec-Fetch-Site", "Sec-Fetch-Mode", "sec-fetch-dest", "Sec-Fetch-Tomorrow"};
+    struct fixture f;
+    setup(&f);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        struct exchange exchange;
+        exchange_open(&exchange, "GET", "/health", "");
+        exchange.headers[0].value = "evil.example";
+        exchange_add_header(&exchange, names[i], "same-origin");
+        service_request(f.service, &exchange);
+        assert_int_equal(exchange.status, 403);
+        exchange_close(&exchange);
+    }
     teardown(&f);
 }
 
@@ -484,7 +639,12 @@ int main(void)
         cmocka_unit_test(a_grant_that_nobody_can_claim_is_released_as_abandoned),
         cmocka_unit_test(giving_back_is_repeated_until_it_is_decided_or_over),
         cmocka_unit_test(a_grant_that_can_be_claimed_stays),
+        cmocka_unit_test(a_grant_that_may_be_there_is_asked_for_and_released),
+        cmocka_unit_test(asking_for_a_grant_ends_when_there_is_none_or_it_would_be_over),
+        cmocka_unit_test(what_somebody_can_claim_is_not_asked_for),
+        cmocka_unit_test(past_the_bound_of_give_backs_a_grant_stays),
         cmocka_unit_test(wrong_and_foreign_requests_are_answered_at_once),
+        cmocka_unit_test(any_header_of_fetch_metadata_tells_a_browser),
         cmocka_unit_test(past_the_bound_of_requests_it_is_overloaded),
         cmocka_unit_test(a_stopping_service_refuses_and_gives_nothing_back),
         cmocka_unit_test(health_says_what_is_wrong),
