@@ -21,6 +21,7 @@
 #define PEER_BACKOFF_MIN_MS 50u
 #define PEER_BACKOFF_MAX_MS 2000u
 #define PEER_GOOD_MS        1000u /* a connection that was up for this long makes the back-off start again */
+#define PEER_STALE_MS       300u  /* a handshake that takes longer is begun again when its member reaches us */
 #define PEER_ASK_MS         250u  /* from a founding answer to the next question */
 
 enum note_cause {
@@ -153,7 +154,8 @@ void peer_outbound_ended(struct peer *peer, bool was_up);
 /* The founding question is answered: asks again in a while. */
 void peer_outbound_answered(struct peer *peer);
 /* The process `run_id` of this member has reached us. If we are waiting out a back-off, that is over; and a stream to another
- * process of it is dead, though nobody could say so: a machine that lost its power closes no connection. */
+ * process of it is dead, as is a handshake that stands still, though nobody could say so: a machine that lost its power
+ * closes no connection. */
 void peer_seen_alive(struct peer *peer, const uint8_t run_id[16]);
 
 /* ---- peer_stream.c ---- */

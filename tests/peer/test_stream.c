@@ -465,6 +465,30 @@ static void test_a_new_process_ends_our_stream_to_the_old_one(void **state)
     world_close(&world);
 }
 
+/* The same, when the old machine took our dial and lost its power before the handshake was over. */
+static void test_a_new_process_ends_our_handshake_with_the_old_one(void **state)
+{
+    (void)state;
+    struct world world;
+    struct member members[2];
+    world_open(&world);
+    const struct member_options first = {.world = &world, .number = 1};
+    const struct member_options second = {.world = &world, .number = 2};
+    member_open(&members[1], &second);
+    member_join(&members[1]);
+    world.silent = true; /* as a machine is that has just lost its power */
+    member_add(&members[1], 1);
+    world_advance(&world, 1000);
+    assert_false(peer_is_up(members[1].peers[1]));
+    world.silent = false;
+    member_open(&members[0], &first);
+    member_join(&members[0]);
+    member_add(&members[0], 2);
+    world_advance(&world, 100);
+    assert_true(peer_is_up(members[1].peers[1]));
+    members_close(members, 2);
+}
+
 /* ---- the newest connection wins ---- */
 
 static void test_new_process_replaces_the_old_ones_stream(void **state)
@@ -659,6 +683,7 @@ int main(void)
         cmocka_unit_test(test_hearing_from_a_member_ends_the_back_off),
         cmocka_unit_test(test_hearing_from_a_member_just_after_a_refusal_ends_the_back_off),
         cmocka_unit_test(test_a_new_process_ends_our_stream_to_the_old_one),
+        cmocka_unit_test(test_a_new_process_ends_our_handshake_with_the_old_one),
         cmocka_unit_test(test_new_process_replaces_the_old_ones_stream),
         cmocka_unit_test(test_handlers_may_remove_the_peer_or_close_the_set),
         cmocka_unit_test(test_a_note_may_close_the_set),
