@@ -66,6 +66,9 @@
 #define LIMIT_FRAME_DECODED_BYTES         (256u << 20) /* memory of one decoded frame; past it the connection is closed */
 #define LIMIT_PEER_NOTES_PER_SECOND       3u           /* of one cause; the rest is counted */
 
+/* The log. */
+#define LIMIT_JOURNAL_BYTES (256u * 1024u) /* lines that the descriptor doesn't take yet; past it dropped and counted */
+
 /* Disk. */
 #define LIMIT_BLOCK_BYTES         4096u
 #define LIMIT_SEGMENT_BYTES       (16u * 1024u * 1024u)

@@ -1,82 +1,12 @@
 /* The digest of the logical state: a chain over the schedules in the order of their ids, each link the checksum of the
- * link before it and of every field, as 64-bit numbers and strings behind their lengths. What lies in memory how, which
- * slot it has, and how often it was copied doesn't enter. */
+ * link before it and of the schedule's packed bytes (schedule_pack.c), which are a function of its content alone: equal
+ * images have equal bytes, and different ones different bytes. Which slot a schedule has, and how often it was copied,
+ * doesn't enter. */
 #include "core/table.h"
 
 static void add_number(struct buffer *bytes, uint64_t value)
 {
     bytes_put_u64(buffer_extend(bytes, sizeof value), value);
-}
-
-static void add_slice(struct buffer *bytes, struct slice slice)
-{
-    add_number(bytes, slice_is_present(slice) ? slice.len + 1 : 0);
-    buffer_append_slice(bytes, slice);
-}
-
-static void add_grant(struct buffer *bytes, const struct grant_image *grant)
-{
-    add_number(bytes, grant->token);
-    add_number(bytes, grant->granted_ms);
-    add_number(bytes, grant->deadline_ms);
-    add_number(bytes, grant->ttl_ms);
-    add_number(bytes, grant->granted_ttl_ms);
-    add_number(bytes, grant->estimate_ms);
-    add_number(bytes, grant->margin_ms);
-    add_number(bytes, grant->max_ttl_ms);
-    add_slice(bytes, grant->metadata);
-}
-
-static void add_run(struct buffer *bytes, const struct run_image *run)
-{
-    add_number(bytes, run->token);
-    add_number(bytes, run->granted_ms);
-    add_number(bytes, run->ended_ms);
-    add_number(bytes, (uint64_t)run->acquired_wall_ms);
-    add_number(bytes, (uint64_t)run->ended_wall_ms);
-    add_slice(bytes, run->holder);
-    add_slice(bytes, run->occurrence);
-    add_slice(bytes, run->idempotency_key);
-    add_slice(bytes, run->actor);
-    add_slice(bytes, run->reason);
-    buffer_append(bytes, run->fingerprint.bytes, sizeof run->fingerprint.bytes);
-    add_number(bytes, (uint64_t)(int64_t)run->outcome);
-    add_number(bytes, (uint64_t)(int64_t)run->late_outcome);
-    add_number(bytes, run->attempt);
-}
-
-static void add_occurrence(struct buffer *bytes, const struct occurrence_image *occurrence)
-{
-    add_slice(bytes, occurrence->name);
-    add_number(bytes, occurrence->is_instant ? 1 : 0);
-    add_number(bytes, (uint64_t)occurrence->instant_s);
-    add_number(bytes, occurrence->instant_ns);
-    add_number(bytes, occurrence->attempts);
-    add_number(bytes, occurrence->succeeded ? 1 : 0);
-    add_number(bytes, occurrence->run_token);
-    add_number(bytes, occurrence->order);
-}
-
-static void add_schedule(struct buffer *bytes, const struct schedule_image *image)
-{
-    add_slice(bytes, image->id);
-    add_number(bytes, image->has_floor ? 1 : 0);
-    add_number(bytes, (uint64_t)image->floor_s);
-    add_number(bytes, image->floor_ns);
-    add_number(bytes, image->next_order);
-    add_number(bytes, image->forget_ms);
-    add_number(bytes, image->n_grants);
-    add_number(bytes, image->n_runs);
-    add_number(bytes, image->n_occurrences);
-    for (size_t i = 0; i < image->n_grants; i++) {
-        add_grant(bytes, &image->grants[i]);
-    }
-    for (size_t i = 0; i < image->n_runs; i++) {
-        add_run(bytes, &image->runs[i]);
-    }
-    for (size_t i = 0; i < image->n_occurrences; i++) {
-        add_occurrence(bytes, &image->occurrences[i]);
-    }
 }
 
 static void add_numbers(struct buffer *bytes, const struct lock_table *table)
@@ -97,10 +27,11 @@ struct digest128 lock_table_digest(struct lock_table *table)
     add_numbers(&bytes, table);
     struct digest128 digest = checksum_128(bytes.base, bytes.len);
     for (struct table_node *node = table_first(table); node != NULL; node = table_next(node)) {
-        schedule_unpack(node->schedule, &table->draft);
+        const struct schedule *schedule = node->schedule;
         buffer_clear(&bytes);
         buffer_append(&bytes, digest.bytes, sizeof digest.bytes);
-        add_schedule(&bytes, &table->draft.image);
+        add_number(&bytes, schedule->id_len); /* the packed bytes begin with the id */
+        buffer_append(&bytes, schedule->bytes, schedule->packed_len);
         digest = checksum_128(bytes.base, bytes.len);
     }
     buffer_close(&bytes);

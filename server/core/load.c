@@ -92,6 +92,9 @@ static bool run_is_sound(const struct schedule_image *image, const struct run_im
         !is_absent_or_within(run->actor, LIMIT_NAME_BYTES) || run->reason.len > LIMIT_REASON_BYTES) {
         return false;
     }
+    if (run->attempt >= numbers->next_token) { /* each attempt has a token */
+        return false;
+    }
     return slice_is_present(run->occurrence) == (run->attempt > 0) && run_end_is_sound(image, run, numbers);
 }
 
@@ -119,7 +122,7 @@ static bool occurrence_is_sound(const struct schedule_image *image, const struct
                                 const struct table_image *numbers)
 {
     if (!is_within(occurrence->name, LIMIT_OCCURRENCE_BYTES) || occurrence->order >= image->next_order ||
-        occurrence->run_token >= numbers->next_token) {
+        occurrence->run_token >= numbers->next_token || occurrence->attempts >= numbers->next_token) {
         return false;
     }
     struct instant instant = {0};
@@ -141,7 +144,8 @@ static struct occurrence_key key_of(const struct occurrence_image *occurrence)
 
 static bool occurrences_are_sound(const struct schedule_image *image, const struct table_image *numbers)
 {
-    if (image->n_occurrences > LIMIT_OCCURRENCES_PER_SCHEDULE) {
+    /* An occurrence is remembered with its first grant, and each grant takes a token. */
+    if (image->n_occurrences > LIMIT_OCCURRENCES_PER_SCHEDULE || image->next_order > numbers->next_token) {
         return false;
     }
     for (size_t i = 0; i < image->n_occurrences; i++) {

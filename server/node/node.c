@@ -5,6 +5,9 @@
  * over and answers what is in flight, the answers leave, and then each room closes and calls node_close_next, which
  * closes the one below. A timer ends the process when that takes longer than the contract's five seconds.
  *
+ * A signal that comes during the way in, where the log is read without turning the loop, ends the process at once (see
+ * main.c): nothing was answered yet, and what is on the disk survives that.
+ *
  * What can't be survived (a failed write, an entry that isn't understood) ends the process on the spot: nothing may be
  * answered after it. */
 #include "node/node.h"
@@ -32,10 +35,12 @@ enum {
     STOP_REPLICA_MS = 2500, /* what of it operations in flight may take */
     STOP_ANSWERS_MS = 1000, /* and then their answers, on their way to slow clients */
     STOP_POLL_MS = 5,
-    SLOW_TURN_MS = 10,     /* a turn of the loop that took as long is worth a line at debug, … */
-    STALL_MS = 250,        /* … and this long a warning: elections are near */
-    STALL_PAUSE_MS = 1000, /* at most one in this time */
-    OTHER_FILES = 256,     /* what the log, snapshots and the streams of the members may need at once */
+    JOURNAL_PAUSE_MS = 100, /* until lines that wait are tried again */
+    JOURNAL_LEAVE_MS = 250, /* what they get at the end */
+    SLOW_TURN_MS = 10,      /* a turn of the loop that took as long is worth a line at debug, … */
+    STALL_MS = 250,         /* … and this long a warning: elections are near */
+    STALL_PAUSE_MS = 1000,  /* at most one in this time */
+    OTHER_FILES = 256,      /* what the log, snapshots and the streams of the members may need at once */
     OPEN_FILES = LIMIT_CONNECTIONS + OTHER_FILES,
     ALLOWED_HOSTS = LIMIT_MEMBERS + 64,
 };
@@ -62,6 +67,7 @@ struct node {
     struct post look;         /* something about the replica may have changed */
     struct timer *stop_timer; /* the bound on stopping */
     struct timer *poll_timer; /* looks whether all answers have left */
+    struct timer *journal_timer;
     uint64_t answers_until_ms;
     uint64_t stall_said_ms;
     size_t connections; /* of clients, at once */
@@ -74,18 +80,18 @@ struct node {
 
 /* ---- what ends the process on the spot ---- */
 
-static _Noreturn void node_die(const struct node *node, int exit_code, const char *sentence)
+static _Noreturn void node_leave(struct node *node, int exit_code)
 {
-    log_write(&node->log, LOG_LEVEL_ERROR, slice_of(sentence), NULL, 0);
+    journal_close(&node->journal, JOURNAL_LEAVE_MS);
     _exit(exit_code);
 }
 
 static void storage_failed(void *arg, const char *path, uint64_t offset, const char *what, int os_error)
 {
-    const struct node *node = arg;
+    struct node *node = arg;
     log_error(&node->log, "the disk failed: nothing more is acknowledged, this process ends", LOG_TEXT("path", path),
               LOG_U64("offset", offset), LOG_TEXT("what", what), LOG_TEXT("error", strerror(os_error)));
-    _exit(EXIT_RUNTIME);
+    node_leave(node, EXIT_RUNTIME);
 }
 
 static void storage_noted(void *arg, const char *sentence)
@@ -96,7 +102,25 @@ static void storage_noted(void *arg, const char *sentence)
 
 static void replica_failed(void *arg, enum replica_exit code, const char *sentence)
 {
-    node_die(arg, code == REPLICA_EXIT_DATA ? EXIT_DATA : EXIT_RUNTIME, sentence);
+    struct node *node = arg;
+    log_write(&node->log, LOG_LEVEL_ERROR, slice_of(sentence), NULL, 0);
+    node_leave(node, code == REPLICA_EXIT_DATA ? EXIT_DATA : EXIT_RUNTIME);
+}
+
+/* ---- the log, when who reads it is slow ---- */
+
+static void journal_waits(void *arg)
+{
+    const struct node *node = arg;
+    loop_timer_start(&node->loop, node->journal_timer, JOURNAL_PAUSE_MS);
+}
+
+static void journal_timer_fired(void *arg)
+{
+    struct node *node = arg;
+    if (!journal_flush(&node->journal)) {
+        journal_waits(node);
+    }
 }
 
 /* ---- the loop's own pace ---- */
@@ -228,9 +252,9 @@ static void node_begin_close(struct node *node)
 
 static void stop_took_too_long(void *arg)
 {
-    const struct node *node = arg;
+    struct node *node = arg;
     log_warning(&node->log, "left before everything was answered", LOG_TEXT("node", node->options->node));
-    _exit(node->exit_code);
+    node_leave(node, node->exit_code);
 }
 
 static void signal_received(void *arg, int number)
@@ -427,6 +451,7 @@ static int start_replica(struct node *node)
         replica.cluster_key = (struct slice){.base = options->cluster_key, .len = options->cluster_key_len};
     }
     enum error failed = replica_open(&replica, &node->replica, &error);
+    explicit_bzero(node->options->cluster_key, sizeof node->options->cluster_key); /* it was copied */
     if (failed != ERROR_NONE) {
         return start_fail(node, exit_code_of(failed), &error);
     }
@@ -497,6 +522,13 @@ static size_t raise_open_files(const struct log *log)
     return connections;
 }
 
+static void signals_block(void)
+{
+    sigset_t both;
+    CHECK(sigemptyset(&both) == 0 && sigaddset(&both, SIGTERM) == 0 && sigaddset(&both, SIGINT) == 0);
+    CHECK(pthread_sigmask(SIG_BLOCK, &both, NULL) == 0);
+}
+
 int node_run(struct options *options)
 {
     struct node *node = calloc(1, sizeof *node);
@@ -508,13 +540,17 @@ int node_run(struct options *options)
     node->look = (struct post){.run = node_look, .data = node};
     node->stop_timer = loop_timer_open(&node->loop, stop_took_too_long, node);
     node->poll_timer = loop_timer_open(&node->loop, node_close_next, node);
-    loop_uv_watch_signals(node->uv, signal_received, node);
+    node->journal_timer = loop_timer_open(&node->loop, journal_timer_fired, node);
+    journal_watch(&node->journal, journal_waits, node);
     loop_uv_watch_turns(node->uv, SLOW_TURN_MS * UINT64_C(1000000), turn_was_slow, node);
     node->exit_code = node_start(node);
     if (node->exit_code != EXIT_ASKED) {
         node_begin_close(node);
     }
+    loop_uv_watch_signals(node->uv, signal_received, node);
     loop_uv_run(node->uv);
+    signals_block(); /* closing the loop gives them back their way of ending a process */
+    journal_watch(&node->journal, NULL, NULL);
     if (node->exit_code == EXIT_ASKED) {
         log_info(&node->log, "stopped", LOG_TEXT("node", options->node));
     }
@@ -524,7 +560,9 @@ int node_run(struct options *options)
     }
     loop_timer_close(&node->loop, node->stop_timer);
     loop_timer_close(&node->loop, node->poll_timer);
+    loop_timer_close(&node->loop, node->journal_timer);
     loop_uv_close(node->uv);
+    journal_close(&node->journal, JOURNAL_LEAVE_MS);
     int exit_code = node->exit_code;
     spec_close(&node->spec);
     free(node);

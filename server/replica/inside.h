@@ -260,6 +260,7 @@ struct snapshot_handle {
 };
 
 struct put;
+struct discarded;
 
 struct loading {
     struct work work;
@@ -276,12 +277,14 @@ struct snapshots {
     uint64_t busy_since_ns;           /* a snapshot is due and guards say no; 0: not */
     bool busy_reported;
     struct loading loading;
-    struct work discarding; /* an old table, freed on the pool */
-    struct lock_table *discarded;
+    struct discarded *discarded; /* old tables, being freed on the pool */
 };
 
 void snapshots_load(struct replica *replica); /* ends in replica_loaded */
 void snapshots_check_due(struct replica *replica);
+/* Entries that are no commands don't reach the table: its index may be smaller than the snapshot's, never larger. */
+enum error snapshots_check_index(const struct lock_table *table, const struct storage_snapshot_info *info,
+                                 struct error_text *text) MUST_CHECK;
 int snapshots_fsm_snapshot(struct raft_fsm *fsm, struct raft_buffer *bufs[], unsigned *n_bufs);
 int snapshots_fsm_restore(struct raft_fsm *fsm, struct raft_buffer *buf);
 int snapshots_put(struct raft_io *io, unsigned trailing, struct raft_io_snapshot_put *req,

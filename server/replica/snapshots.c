@@ -1,6 +1,7 @@
 /* snapshots: taking one, writing it, loading it at start, and letting libraft install one that was received.
  *
- * libraft decides when a step is a good moment; that one is due it is told by a threshold of 1 instead of never. The table
+ * libraft decides when a step is a good moment; that one is due it is told by a threshold of 1 instead of never. On a full
+ * disk one is due as soon as it gives the log a segment back: the log lives on those. The table
  * is frozen inside fsm->snapshot, encoded and written on the pool, and thawed on the loop. In libraft's hands a snapshot
  * is a handle of 16 bytes: the bytes stay in storage, the decoded table with transfer.c until restore swaps it in. */
 #include <stdlib.h>
@@ -32,6 +33,18 @@ struct put {
 
 /* ---- when one is due ---- */
 
+/* Without its reserve the log gets no new segments, so that old ones have to be freed for it: one for each that it fills,
+ * or when it has none to go on with. Where even a snapshot finds no room, those that there are last longer without. */
+static bool is_due_to_recycle(const struct replica *replica, const struct storage_figures *figures,
+                              const struct storage_snapshot_info *newest)
+{
+    const struct raft *raft = &replica->raft;
+    uint64_t trailing = replica->guards.trailing;
+    bool frees = raft->last_applied > trailing && raft->last_applied - trailing >= figures->oldest_last_index;
+    return !figures->reserve_ok && frees && figures->free_bytes > newest->size &&
+           (figures->log_bytes_since_snapshot >= figures->segment_bytes || !figures->segment_ready);
+}
+
 static bool is_due(const struct replica *replica)
 {
     struct storage_figures figures;
@@ -43,7 +56,7 @@ static bool is_due(const struct replica *replica)
     entries = entries == 0 ? SNAPSHOT_ENTRY_BYTES : entries;
     log = log == 0 ? SNAPSHOT_LOG_BYTES : log;
     return figures.entry_bytes_since_snapshot > (entries > newest.size ? entries : newest.size) ||
-           figures.log_bytes_since_snapshot > log;
+           figures.log_bytes_since_snapshot > log || is_due_to_recycle(replica, &figures, &newest);
 }
 
 void snapshots_check_due(struct replica *replica)
@@ -217,6 +230,17 @@ int snapshots_put(struct raft_io *io, unsigned trailing, struct raft_io_snapshot
 
 /* ---- loading at start ---- */
 
+enum error snapshots_check_index(const struct lock_table *table, const struct storage_snapshot_info *info,
+                                 struct error_text *text)
+{
+    struct lock_table_counts counts;
+    lock_table_count(table, &counts);
+    return counts.index <= info->index
+               ? ERROR_NONE
+               : error_set(text, ERROR_CORRUPT, "its state is that of entry %llu, and it ends with entry %llu",
+                           (unsigned long long)counts.index, (unsigned long long)info->index);
+}
+
 static void load_run(struct work *work)
 {
     struct replica *replica = work->data;
@@ -232,6 +256,9 @@ static void load_run(struct work *work)
     }
     if (loading->error == ERROR_NONE) {
         loading->error = snapshot_decoder_finish(decoder, &loading->text);
+    }
+    if (loading->error == ERROR_NONE) {
+        loading->error = snapshots_check_index(loading->table, &loading->info, &loading->text);
     }
     snapshot_decoder_close(decoder);
     buffer_close(&chunk);
@@ -290,28 +317,44 @@ void snapshots_load(struct replica *replica)
 
 /* ---- restoring ---- */
 
+struct discarded {
+    struct replica *replica;
+    struct lock_table *table; /* NULL: freed */
+    struct work work;
+    struct discarded *next;
+};
+
 static void discard_run(struct work *work)
 {
-    struct replica *replica = work->data;
-    lock_table_close(replica->snapshots.discarded);
-    replica->snapshots.discarded = NULL;
+    struct discarded *discarded = work->data;
+    lock_table_close(discarded->table);
+    discarded->table = NULL;
 }
 
 static void discard_done(struct work *work)
 {
-    replica_work_done(work->data);
+    struct discarded *discarded = work->data;
+    struct replica *replica = discarded->replica;
+    struct discarded **link = &replica->snapshots.discarded;
+    while (*link != discarded) {
+        link = &(*link)->next;
+    }
+    *link = discarded->next;
+    free(discarded);
+    replica_work_done(replica);
 }
 
 /* A table of a million locks takes long to free. */
 static void discard_table(struct replica *replica, struct lock_table *table)
 {
-    if (replica->snapshots.discarded != NULL) {
-        lock_table_close(table); /* one is being freed still */
-        return;
-    }
-    replica->snapshots.discarded = table;
-    replica->snapshots.discarding = (struct work){.run = discard_run, .done = discard_done, .data = replica};
-    replica_work(replica, &replica->snapshots.discarding);
+    struct discarded *discarded = calloc(1, sizeof *discarded);
+    CHECK(discarded != NULL);
+    discarded->replica = replica;
+    discarded->table = table;
+    discarded->work = (struct work){.run = discard_run, .done = discard_done, .data = discarded};
+    discarded->next = replica->snapshots.discarded;
+    replica->snapshots.discarded = discarded;
+    replica_work(replica, &discarded->work);
 }
 
 int snapshots_fsm_restore(struct raft_fsm *fsm, struct raft_buffer *buf)
@@ -363,7 +406,12 @@ void snapshots_free(struct replica *replica, bool crash)
         storage_snapshot_reader_close(snapshots->loading.reader);
     }
     lock_table_close(snapshots->loading.table);
-    lock_table_close(snapshots->discarded);
+    while (snapshots->discarded != NULL) { /* after a crash: the pool has forgotten them */
+        struct discarded *discarded = snapshots->discarded;
+        snapshots->discarded = discarded->next;
+        lock_table_close(discarded->table);
+        free(discarded);
+    }
     lock_table_close(replica->table);
-    replica->table = snapshots->loading.table = snapshots->discarded = NULL;
+    replica->table = snapshots->loading.table = NULL;
 }

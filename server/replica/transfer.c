@@ -264,7 +264,7 @@ void transfer_member_removed(struct replica *replica, struct member *member)
 
 /* ---- the side that receives ---- */
 
-enum receiving_stage { RECEIVING_CHUNKS, RECEIVING_VERIFY, RECEIVING_STAGED };
+enum receiving_stage { RECEIVING_BEGIN, RECEIVING_CHUNKS, RECEIVING_VERIFY, RECEIVING_STAGED };
 
 struct receiving {
     struct replica *replica;
@@ -278,7 +278,7 @@ struct receiving {
     uint64_t taken, written; /* chunks that arrived in order; chunks in the file */
     struct buffer queue[TRANSFER_WINDOW];
     bool working;
-    bool unwanted; /* freed when the pool is done */
+    bool unwanted; /* nobody's any more; freed when the pool is done with it */
     struct work work;
     enum error error;
     struct error_text text;
@@ -297,18 +297,46 @@ static void receiving_free(struct receiving *receiving, bool crash)
     free(receiving);
 }
 
+/* On the pool: a large file and a large table take long to go. */
+static void receiving_discard(struct work *work)
+{
+    struct receiving *receiving = work->data;
+    if (receiving->writer != NULL) {
+        storage_snapshot_discard(receiving->writer);
+        receiving->writer = NULL;
+    }
+    lock_table_close(receiving->table);
+    receiving->table = NULL;
+}
+
+static void receiving_discarded(struct work *work)
+{
+    struct receiving *receiving = work->data;
+    struct replica *replica = receiving->replica;
+    replica->receiving = NULL;
+    receiving_free(receiving, false);
+    replica_work_done(replica);
+}
+
+/* It may stay for a while, unwanted; nothing else is received meanwhile. */
 static void receiving_drop(struct replica *replica)
 {
     struct receiving *receiving = replica->receiving;
     if (receiving == NULL) {
         return;
     }
+    receiving->unwanted = true;
     if (receiving->working) {
-        receiving->unwanted = true;
         return;
     }
-    replica->receiving = NULL;
-    receiving_free(receiving, false);
+    if (receiving->writer == NULL && receiving->table == NULL) {
+        replica->receiving = NULL;
+        receiving_free(receiving, false);
+        return;
+    }
+    receiving->working = true;
+    receiving->work = (struct work){.run = receiving_discard, .done = receiving_discarded, .data = receiving};
+    replica_work(replica, &receiving->work);
 }
 
 static void send_ack(struct member *member, uint64_t index, uint64_t term, uint64_t next, bool refused)
@@ -359,8 +387,8 @@ static void deliver_install(struct replica *replica, struct member *member, uint
 void transfer_settle(struct replica *replica)
 {
     struct receiving *receiving = replica->receiving;
-    if (receiving != NULL && receiving->stage == RECEIVING_STAGED && !replica->raft.snapshot.installing &&
-        !replica->guards.has_held) {
+    if (receiving != NULL && !receiving->unwanted && receiving->stage == RECEIVING_STAGED &&
+        !replica->raft.snapshot.installing && !replica->guards.has_held) {
         receiving_drop(replica); /* libraft has no use for it */
     }
 }
@@ -432,6 +460,9 @@ static void receiving_verify(struct work *work)
     if (receiving->error == ERROR_NONE) {
         receiving->error = snapshot_decoder_finish(decoder, &receiving->text);
     }
+    if (receiving->error == ERROR_NONE) {
+        receiving->error = snapshots_check_index(receiving->table, &receiving->info, &receiving->text);
+    }
     snapshot_decoder_close(decoder);
     buffer_close(&chunk);
 }
@@ -451,7 +482,7 @@ static bool receiving_check(struct receiving *receiving)
         receiving_drop(replica);
         return false;
     }
-    if (receiving->error == ERROR_IO || receiving->error == ERROR_NO_SPACE) {
+    if (receiving->error == ERROR_IO || receiving->error == ERROR_NO_SPACE || receiving->writer == NULL) {
         replica_fatal(replica, REPLICA_EXIT_FAILURE, "a received snapshot can't be written: %s", receiving->text.text);
         return false;
     }
@@ -513,6 +544,23 @@ static bool receiving_is(const struct receiving *receiving, const struct frame_i
            receiving->info.chunks == frame->chunks && receiving->info.size == frame->size;
 }
 
+/* On the pool: what an earlier attempt left is unlinked. */
+static void receiving_begin(struct work *work)
+{
+    struct receiving *receiving = work->data;
+    receiving->error =
+        storage_snapshot_begin(receiving->replica->options.storage, true, &receiving->writer, &receiving->text);
+}
+
+static void receiving_begun(struct work *work)
+{
+    struct receiving *receiving = work->data;
+    if (receiving_check(receiving)) {
+        receiving->stage = RECEIVING_CHUNKS;
+        receiving_ack(receiving);
+    }
+}
+
 static void receiving_start(struct replica *replica, struct member *member, const struct frame_install_snapshot *frame)
 {
     struct receiving *receiving = calloc(1, sizeof *receiving);
@@ -530,15 +578,12 @@ static void receiving_start(struct replica *replica, struct member *member, cons
     };
     buffer_append_slice(&receiving->configuration, frame->configuration);
     replica->receiving = receiving;
-    struct error_text text = {{0}};
-    if (storage_snapshot_begin(replica->options.storage, true, &receiving->writer, &text) != ERROR_NONE) {
-        receiving->writer = NULL;
-        replica_fatal(replica, REPLICA_EXIT_FAILURE, "a received snapshot can't be written: %s", text.text);
-        return;
-    }
     log_info(replica->options.log, "snapshot announced", LOG_TEXT("peer", member->address.name),
              LOG_U64("index", frame->last_index), LOG_U64("bytes", frame->size));
-    receiving_ack(receiving);
+    receiving->stage = RECEIVING_BEGIN;
+    receiving->working = true;
+    receiving->work = (struct work){.run = receiving_begin, .done = receiving_begun, .data = receiving};
+    replica_work(replica, &receiving->work);
 }
 
 /* libraft answers such an InstallSnapshot without looking at its data. */
@@ -585,7 +630,7 @@ void transfer_take_descriptor(struct replica *replica, struct member *member,
     }
     if (receiving->stage == RECEIVING_STAGED && !replica->guards.has_held) {
         receiving_staged(receiving);
-    } else {
+    } else if (receiving->stage != RECEIVING_BEGIN) {
         receiving_ack(receiving);
     }
 }
@@ -617,8 +662,8 @@ void transfer_stream_lost(struct replica *replica, struct member *member)
 
 static bool handle_is(const struct receiving *receiving, struct snapshot_handle handle)
 {
-    return receiving != NULL && receiving->stage == RECEIVING_STAGED && receiving->info.index == handle.index &&
-           receiving->info.term == handle.term;
+    return receiving != NULL && !receiving->unwanted && receiving->stage == RECEIVING_STAGED &&
+           receiving->info.index == handle.index && receiving->info.term == handle.term;
 }
 
 struct storage_snapshot_writer *transfer_take_writer(struct replica *replica, struct snapshot_handle handle,

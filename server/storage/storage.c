@@ -91,6 +91,14 @@ static enum error fresh_check(const struct storage_names *names, struct error_te
     return ERROR_NONE;
 }
 
+/* Peers are about to learn an incarnation whose writer may have died before it synced the name. */
+static enum error begun_sync(struct storage *storage, struct error_text *text)
+{
+    struct storage_failure failure;
+    enum error error = storage_io_sync_directory(storage->disk, ".", &failure);
+    return error == ERROR_NONE ? error : storage_failure_tell(&failure, text);
+}
+
 static enum error open_directory(struct storage *storage, struct error_text *text)
 {
     struct storage_failure failure;
@@ -112,8 +120,8 @@ static enum error open_directory(struct storage *storage, struct error_text *tex
         error = fresh_check(&names, text);
     } else {
         error = storage_identity_read(storage, text);
-        if (error == ERROR_NONE && storage->identity.initialised) {
-            error = storage_load(storage, text);
+        if (error == ERROR_NONE) {
+            error = storage->identity.initialised ? storage_load(storage, text) : begun_sync(storage, text);
         }
     }
     storage_names_close(&names);
@@ -295,17 +303,24 @@ static void look_again(struct storage *storage)
     loop_work(storage->loop, &storage->look.work);
 }
 
+uint64_t storage_reserve_bytes(const struct storage *storage)
+{
+    return storage->options.snapshot_reserve_bytes + (storage->snapshots == NULL ? 0 : storage->snapshots->info.size);
+}
+
 void storage_figures(struct storage *storage, struct storage_figures *figures)
 {
     look_again(storage);
-    bool next = storage->current + 1 < storage->n_segments || storage->n_spares > 0 ||
-                (storage->prepare.running && storage->prepare.spare != 0);
-    uint64_t need = storage->options.snapshot_reserve_bytes + (next ? 0 : storage->options.segment_bytes);
-    need += storage->snapshots == NULL ? 0 : storage->snapshots->info.size;
+    bool ready = storage_segment_ready(storage);
+    uint64_t need = storage_reserve_bytes(storage) + (ready ? 0 : storage->options.segment_bytes);
+    bool alone = storage->n_segments == 0 || storage->current == 0;
     *figures = (struct storage_figures){.log_bytes_since_snapshot = storage->spans.record_bytes,
                                         .entry_bytes_since_snapshot = storage->spans.entry_bytes,
                                         .free_bytes = storage->look.free_bytes,
                                         .reserve_ok = storage->look.free_bytes >= need,
+                                        .segment_ready = ready,
+                                        .segment_bytes = storage->options.segment_bytes,
+                                        .oldest_last_index = alone ? UINT64_MAX : storage->segments[0].last_index,
                                         .appending = storage->queue.first != NULL || storage->held.first != NULL ||
                                                      storage_log_in_flight(storage),
                                         .writes = storage->n_writes,

@@ -183,6 +183,9 @@ struct storage_figures {
     uint64_t entry_bytes_since_snapshot; /* payloads of the entries behind it */
     uint64_t free_bytes;                 /* as of the last look (each second at most) */
     bool reserve_ok;                     /* the next segment, a snapshot and snapshot_reserve_bytes fit */
+    bool segment_ready;                  /* the next segment is in place, or is made from a file that is */
+    uint64_t segment_bytes;              /* of each */
+    uint64_t oldest_last_index;          /* a snapshot that leaves the log nothing up to it frees a segment */
     bool appending;                      /* an append is in flight or queued */
     uint64_t writes;                     /* records written since start */
     uint64_t last_write_ns;

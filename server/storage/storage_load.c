@@ -96,21 +96,32 @@ static int compare_numbers(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
-/* A file of the right size can be used again. */
-static enum error spare_fits(struct load *l, uint64_t number, bool *fits)
+/* A file of the right size can be used again. Its header need not be whole, nor name this segment: a crash may have come
+ * while it was being recycled. But somebody else's file is not ours to write to or to remove. */
+static enum error spare_check(struct load *l, uint64_t number, bool *fits)
 {
+    const struct disk *disk = l->storage->disk;
     struct storage_failure failure;
     struct disk_file *file = NULL;
     char path[STORAGE_PATH_BYTES];
+    uint8_t prefix[STORAGE_PREFIX_BYTES] = {0};
     uint64_t size = 0;
+    size_t got = 0;
     storage_path_segment(path, number);
-    enum error error = storage_io_open(l->storage->disk, path, DISK_READ, &file, &failure);
+    enum error error = storage_io_open(disk, path, DISK_READ, &file, &failure);
     if (error == ERROR_NONE) {
-        error = storage_io_size(l->storage->disk, file, path, &size, &failure);
-        l->storage->disk->close(file);
+        error = storage_io_size(disk, file, path, &size, &failure);
+    }
+    if (error == ERROR_NONE) {
+        error = storage_io_read(disk, file, path, 0, prefix, sizeof prefix, &got, &failure);
+    }
+    disk->close(file);
+    if (error != ERROR_NONE) {
+        return storage_failure_tell(&failure, l->text);
     }
     *fits = size == l->storage->options.segment_bytes;
-    return error == ERROR_NONE ? error : storage_failure_tell(&failure, l->text);
+    error = storage_prefix_check(prefix, STORAGE_FILE_SEGMENT, &l->storage->owner);
+    return error == ERROR_NONE || error == ERROR_CORRUPT ? ERROR_NONE : storage_prefix_refuse(error, path, l->text);
 }
 
 /* Segments outside of the log: below it spares, above it what a crash left before the slot was raised. */
@@ -133,10 +144,10 @@ static enum error load_outside(struct load *l)
             error = storage_replay_check_unused(storage, numbers[i], l->text);
         } else if (numbers[i] >= storage->begin.segment) {
             continue;
-        } else if (storage->n_spares < LIMIT_SPARE_SEGMENTS) {
-            error = spare_fits(l, numbers[i], &fits);
+        } else {
+            error = spare_check(l, numbers[i], &fits);
         }
-        if (fits) {
+        if (fits && storage->n_spares < LIMIT_SPARE_SEGMENTS) {
             storage->spares[storage->n_spares++] = numbers[i];
             continue;
         }

@@ -58,7 +58,9 @@ static bool log_place(struct storage *storage, size_t bytes)
         return true;
     }
     if (storage->current + 1 == storage->n_segments) {
-        storage_segment_prepare(storage);
+        if (storage->starved_ns == 0) { /* else it is looked for from time to time */
+            storage_segment_prepare(storage);
+        }
         return false;
     }
     segment_rest(storage, &storage->segments[storage->current]);

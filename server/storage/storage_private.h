@@ -214,12 +214,16 @@ struct storage_prepare {
     bool no_space;   /* the last attempt found too little; nothing was changed */
     uint64_t number; /* being made */
     uint64_t spare;
+    bool urgent;         /* the log can't wait any longer: the snapshot's reserve is taken, too */
+    uint64_t keep_bytes; /* what a new file must leave free */
     struct disk_file *file;
     struct storage_failure failure;
 };
 void storage_segment_add(struct storage *storage, const struct storage_segment *segment);
 /* Starts making the next segment unless one is ready or being made. */
 void storage_segment_prepare(struct storage *storage);
+/* There is a next segment, or a spare to make it from: it takes no space. */
+bool storage_segment_ready(const struct storage *storage);
 /* Drops the first `n` segments: they become spares, or are removed when there are enough. */
 void storage_segment_drop(struct storage *storage, size_t n);
 
@@ -347,6 +351,7 @@ struct storage {
     uint64_t next_index;                /* the next index, by what was asked for */
     bool restart;                       /* the next record with entries voids what the log holds */
     bool blocked;                       /* the next record, or an install, waits for a segment */
+    uint64_t starved_ns;                /* since when it waits for one to recycle, on a full disk; 0: it doesn't */
     enum storage_record_kind last_kind; /* of the last record; CLOSED when there is none */
     struct storage_log_write writes[LIMIT_LOG_WRITES];
     size_t next_write;
@@ -389,6 +394,8 @@ struct storage {
 /* ---- life ---- storage.c */
 /* Tells `fatal` once, and is dead from then on. */
 void storage_fail(struct storage *storage, const struct storage_failure *failure);
+/* What a snapshot may need, besides the next segment. */
+uint64_t storage_reserve_bytes(const struct storage *storage);
 void storage_note(struct storage *storage, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Something that was in flight is over. Frees the storage when that was what a close waited for: call it last. */
 void storage_settle(struct storage *storage);

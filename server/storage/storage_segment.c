@@ -3,7 +3,11 @@
  * A segment's file gets its header, its number as name, the sync of the directory and the raised slot `highest` before
  * its first record, so a segment that should be there and isn't is noticed. The one after the current is kept ready; an
  * append waits for it only when segments fill faster than they are made. A recycled file keeps its old bytes: their
- * records carry another segment number, so they are never taken for new. */
+ * records carry another segment number, so they are never taken for new.
+ *
+ * On a full disk no new file is made from what is reserved for a snapshot, because a snapshot is what frees segments.
+ * When the log has to stop, it first waits for that: while one is being written, and a while for it to begin. Only then
+ * the reserve goes, too, and when it is used up the process ends. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +19,7 @@
 #define SEGMENT_CHECKSUM (STORAGE_PREFIX_BYTES + 16u)
 #define FILL_BYTES       (256u * 1024u)
 #define SPACE_RETRY_MS   1000u
+#define RECYCLE_WAIT_NS  2000000000ull /* many ticks of who takes snapshots */
 
 void storage_segment_header_encode(uint8_t *block, uint64_t number, uint64_t bytes, const struct storage_owner *owner)
 {
@@ -146,7 +151,7 @@ static void prepare_run(struct work *work)
             (void)storage_failure_set(&prepare->failure, error, path, 0, "look for free space", os_error);
             return;
         }
-        if (free_bytes < storage->options.segment_bytes) {
+        if (free_bytes < storage->options.segment_bytes + prepare->keep_bytes) {
             prepare->no_space = true;
             (void)storage_failure_set(&prepare->failure, ERROR_NO_SPACE, path, 0, "making the segment", ENOSPC);
             return;
@@ -163,6 +168,42 @@ static void prepare_run(struct work *work)
     CHECK(error == prepare->failure.error); /* prepare_done goes by the latter */
 }
 
+/* The log stands still, and a snapshot may free a segment for it. (What an install frees, it frees at its end, and it
+ * needs a segment first.) */
+static bool recycling_may_come(const struct storage *storage)
+{
+    const struct storage_publishing *publishing = &storage->publishing;
+    if (storage->current == 0 || publishing->install) {
+        return false;
+    }
+    return publishing->running || atomic_load(&storage->writers[0]) != NULL || storage->starved_ns == 0 ||
+           loop_mono_ns(storage->loop) - storage->starved_ns < RECYCLE_WAIT_NS;
+}
+
+static bool prepare_is_urgent(const struct storage *storage)
+{
+    return storage->blocked && !recycling_may_come(storage);
+}
+
+static void prepare_no_space(struct storage *storage)
+{
+    if (storage->closing) {
+        return;
+    }
+    if (storage->blocked && storage->prepare.urgent) {
+        storage_fail(storage, &storage->prepare.failure);
+        return;
+    }
+    if (prepare_is_urgent(storage)) {
+        storage_segment_prepare(storage);
+        return;
+    }
+    if (storage->blocked && storage->starved_ns == 0) {
+        storage->starved_ns = loop_mono_ns(storage->loop);
+    }
+    loop_timer_start(storage->loop, storage->space, SPACE_RETRY_MS);
+}
+
 static void prepare_done(struct work *work)
 {
     struct storage *storage = work->data;
@@ -170,16 +211,14 @@ static void prepare_done(struct work *work)
     prepare->running = false;
     if (storage->dead) {
         storage->disk->close(prepare->file);
-    } else if (prepare->failure.error != ERROR_NONE &&
-               (!prepare->no_space || (storage->blocked && !storage->closing))) {
-        storage_fail(storage, &prepare->failure);
     } else if (prepare->no_space) {
-        if (!storage->closing) {
-            loop_timer_start(storage->loop, storage->space, SPACE_RETRY_MS);
-        }
+        prepare_no_space(storage);
+    } else if (prepare->failure.error != ERROR_NONE) {
+        storage_fail(storage, &prepare->failure);
     } else {
         storage_segment_add(storage, &(struct storage_segment){.number = prepare->number, .file = prepare->file});
         storage->blocked = false;
+        storage->starved_ns = 0;
         if (!storage->closing) {
             storage_publish_install_try(storage);
             storage_log_pump(storage);
@@ -188,14 +227,22 @@ static void prepare_done(struct work *work)
     storage_settle(storage);
 }
 
+bool storage_segment_ready(const struct storage *storage)
+{
+    return storage->current + 1 < storage->n_segments || storage->n_spares > 0 ||
+           (storage->prepare.running && storage->prepare.spare != 0);
+}
+
 void storage_segment_prepare(struct storage *storage)
 {
     struct storage_prepare *prepare = &storage->prepare;
     if (prepare->running || storage->dead || storage->closing || storage->current + 1 < storage->n_segments) {
         return;
     }
-    *prepare =
-        (struct storage_prepare){.running = true, .number = storage->segments[storage->n_segments - 1].number + 1};
+    *prepare = (struct storage_prepare){.running = true,
+                                        .number = storage->segments[storage->n_segments - 1].number + 1,
+                                        .urgent = prepare_is_urgent(storage)};
+    prepare->keep_bytes = prepare->urgent ? 0 : storage_reserve_bytes(storage);
     if (storage->n_spares > 0) { /* the oldest */
         prepare->spare = storage->spares[0];
         memmove(storage->spares, storage->spares + 1, --storage->n_spares * sizeof storage->spares[0]);

@@ -31,6 +31,8 @@ static void make_history(struct fixture *f)
 {
     fixture_open(f);
     char name[40];
+    uint64_t first = fixture_grant(f, (struct ask){.ttl_ms = MINUTE_MS}); /* of no occurrence */
+    expect_code(fixture_release(f, "job", first, RUN_SUCCEEDED), OUTCOME_DONE);
     for (int i = 0; i < 66; i++) {
         (void)snprintf(name, sizeof name, "2026-01-%02dT%02d:00:00.5Z", 1 + i / 24, i % 24);
         f->now_ms += 10;
@@ -128,6 +130,7 @@ static struct slice long_slice(size_t len)
     X(floor_after_all_years, image->floor_s = 253402300800 + 86400)                                                    \
     X(floor_with_a_second_of_nanoseconds, image->floor_ns = 1000000000u)                                               \
     X(next_order_used, image->next_order = occurrences[LAST_OCCURRENCE].order)                                         \
+    X(next_order_over_all_tokens, image->next_order = specimen->numbers.next_token + 1)                                \
     X(forgotten_while_held, image->forget_ms = 1)                                                                      \
     X(two_grants, (grants[1] = grants[0], image->n_grants = 2))                                                        \
     X(running_without_grant, image->n_grants = 0)                                                                      \
@@ -201,6 +204,8 @@ static struct slice long_slice(size_t len)
     X(order_twice, occurrences[3].order = occurrences[2].order)                                                        \
     X(succeeded_without_attempt, (occurrences[3].succeeded = true, occurrences[3].attempts = 0))                       \
     X(live_without_attempt, occurrences[LAST_OCCURRENCE].attempts = 0)                                                 \
+    X(attempts_over_all_tokens, occurrences[3].attempts = (uint32_t)specimen->numbers.next_token)                      \
+    X(attempt_over_all_tokens, runs[3].attempt = (uint32_t)specimen->numbers.next_token)                               \
     X(live_and_succeeded, occurrences[LAST_OCCURRENCE].succeeded = true)                                               \
     X(live_with_another_run, occurrences[LAST_OCCURRENCE].run_token--)                                                 \
     X(occurrence_of_a_future_run, occurrences[3].run_token = specimen->numbers.next_token)

@@ -22,12 +22,27 @@ BATOND = None  # path of the program under test, set by main.py
 ROOT = tempfile.mkdtemp(prefix="baton-e2e-")
 MOUNTS = []
 PROCESSES = []
-_ports_given = set()
+STARTED = []  # nodes that the running test has started; main.py empties it before each test
+_port_locks = []
 _ids = iter(range(10**9))
 
 
 class Failure(Exception):
-    """A test's own verdict: what was expected and what came instead."""
+    """A test's own verdict: what was expected and what came instead. Keeps what the nodes said up to this moment, before
+    the test ends them."""
+
+    def __init__(self, message):
+        super().__init__(message)
+        self.report = report()
+
+
+def report():
+    """What became of the nodes of the running test, and the last lines of their logs."""
+    lines = []
+    for node in STARTED:
+        lines.append(f"    {node.name} {node.state}; the end of its log:")
+        lines += [f"        {line[:400]}" for line in node.log.splitlines()[-12:]]
+    return "\n".join(lines)
 
 
 def check(condition, message):
@@ -40,10 +55,13 @@ def equal(got, wanted, what):
         raise Failure(f"{what}: {got!r} instead of {wanted!r}")
 
 
-def wait_for(condition, what, seconds=20.0, pause=0.02):
-    """Polls until `condition()` is true (or not None); returns its value."""
+def wait_for(condition, what, seconds=20.0, pause=0.02, nodes=()):
+    """Polls until `condition()` is true (or not None); returns its value. `nodes` have to run for it: it fails at once when
+    one of them has ended."""
     deadline = time.monotonic() + seconds
     while True:
+        for node in nodes:
+            check(node.running, f"{node.name} {node.state}, so this can't be: {what}")
         value = condition()
         if value:
             return value
@@ -56,18 +74,34 @@ def unique(prefix):
     return f"{prefix}-{next(_ids)}"
 
 
+def lock_port(port):
+    """Takes `port` for this process until it ends, however it ends; False when another run of these tests has it. The lock
+    is an abstract socket, which is as wide as ports are: one network namespace."""
+    lock = socket.socket(socket.AF_UNIX)
+    try:
+        lock.bind(f"\0baton-e2e-port-{port}")
+    except OSError:
+        lock.close()
+        return False
+    _port_locks.append(lock)
+    return True
+
+
 def free_port():
-    """A port below the range that the kernel gives to outgoing connections, so that it stays free until it is used."""
+    """A port that stays free while the node that it is for is away: below the range that the kernel gives to outgoing
+    connections, and locked against other runs of these tests."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
+        above = int(file.read().split()[0])
+    above = min(above, 32768) if above > 12000 else 32768
     while True:
-        port = random.randrange(18000, 32000)
-        if port in _ports_given:
+        port = random.randrange(max(10000, above - 14000), above)
+        if not lock_port(port):
             continue
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
-        _ports_given.add(port)
         return port
 
 
@@ -101,8 +135,10 @@ class Node:
         self.raft_port = raft_port
         self.log_path = f"{directory}.log"
         self.process = None
+        self.was_killed = False
 
-    def start(self, extra=(), wrapper=(), env=None):
+    def start(self, extra=(), wrapper=(), env=None, stderr=None, **popen):
+        """`stderr` (the log's file when None) and what else subprocess.Popen takes."""
         environment = dict(os.environ)
         for name in list(environment):
             if name.startswith("BATON_"):
@@ -111,22 +147,36 @@ class Node:
         command = [*wrapper, BATOND, "--node", self.name, "--data-dir", self.directory, *self.flags, *extra]
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True
-            )
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log if stderr is None else stderr, env=environment,
+                start_new_session=True, **popen,
+            )  # fmt: skip
+        self.was_killed = False
         PROCESSES.append(self.process)
+        if self not in STARTED:
+            STARTED.append(self)
         return self
 
     @property
     def running(self):
         return self.process is not None and self.process.poll() is None
 
+    @property
+    def state(self):
+        if self.process is None:
+            return "was never started"
+        code = self.process.poll()
+        return "runs" if code is None else "was killed by the test" if self.was_killed else f"ended with {code}"
+
     def signal(self, number):
+        check(self.running, f"{self.name} {self.state}, so it can't get signal {number}")
         os.kill(self.process.pid, number)
 
     def kill(self):
-        """kill -9, and wait until it is gone. With a wrapper (strace), its whole session."""
-        if self.process is None:
+        """kill -9, and wait until it is gone. With a wrapper (strace), its whole session. The number of a process that was
+        waited for may belong to another one by now, so such a one is left alone."""
+        if self.process is None or self.process.returncode is not None:
             return
+        self.was_killed = True
         try:
             os.killpg(self.process.pid, signal.SIGKILL)
         except ProcessLookupError:
@@ -142,13 +192,15 @@ class Node:
         try:
             return self.process.wait(seconds)
         except subprocess.TimeoutExpired:
-            raise Failure(f"{self.name} is still there after {seconds} s") from None
+            raise Failure(f"{self.name} is still there after {seconds:.0f} s") from None
 
     def wipe(self):
         shutil.rmtree(self.directory, ignore_errors=True)
 
     @property
     def log(self):
+        if not os.path.exists(self.log_path):
+            return ""
         with open(self.log_path, encoding="utf-8", errors="replace") as file:
             return file.read()
 
@@ -189,12 +241,17 @@ class Node:
         return self.request("GET", f"/locks/{schedule}{query}")
 
     def health(self):
+        """GET /health, or None when nobody answers, or somebody else."""
         answer = self.try_request("GET", "/health", timeout=5)
-        if answer is None:
+        if answer is None or answer.headers.get("baton-node") != self.name:
             return None
         health = answer.json
         health["http_status"] = answer.status
         return health
+
+    def wait_ready(self, what="it serves", seconds=60):
+        wait_for(lambda: self.ready, f"{self.name}: {what}", seconds, nodes=[self])
+        return self
 
     @property
     def ready(self):
@@ -239,25 +296,24 @@ class Cluster:
         self.wait_ready()
         return self
 
-    def wait_ready(self, nodes=None, seconds=30):
+    def wait_ready(self, nodes=None, seconds=60):
         """Until all of `nodes` serve and agree on a leader."""
         nodes = nodes or self.nodes
 
         def agreed():
             leaders = set()
             for node in nodes:
-                if not node.running:
-                    raise Failure(f"{node.name} ended with {node.process.poll()}: {node.log[-400:]}")
                 health = node.health()
                 if health is None or health["http_status"] != 200:
                     return False
                 leaders.add(health["leader"])
             return len(leaders) == 1
 
-        wait_for(agreed, f"{[node.name for node in nodes]} serve and agree on a leader", seconds)
+        wait_for(agreed, f"{[node.name for node in nodes]} serve and agree on a leader", seconds, nodes=nodes)
 
     def leader(self, seconds=20):
         def find():
+            check(self.running(), "a node runs")
             for node in self.nodes:
                 health = node.health() if node.running else None
                 if health and health["role"] == "leader" and health["http_status"] == 200:
@@ -290,6 +346,7 @@ def shared_cluster():
     """A cluster that tests use together: they may not stop its nodes, and use names of their own."""
     if not _shared:
         _shared.append(Cluster(flags=["--log-level", "debug"], key=True).start())
+    STARTED.extend(node for node in _shared[0].nodes if node not in STARTED)
     return _shared[0]
 
 
@@ -384,13 +441,18 @@ def end_load(loads):
     return granted
 
 
+def served(answer):
+    """The answer, or None when there is none, or when it is a 503."""
+    return None if answer is None or answer.status == 503 else answer
+
+
 def check_held(node, granted):
     """Every acknowledged lock is there, with its token."""
 
     def look(item):
         schedule, token = item
         # 503 while a leader is elected: on a busy machine that may happen at any time, and a client asks again
-        answer = wait_for(lambda: (lambda a: a if a.status != 503 else None)(node.status(schedule)), f"{node.name} answers")
+        answer = wait_for(lambda: served(node.try_request("GET", f"/locks/{schedule}")), f"{node.name} answers", nodes=[node])
         holders = answer.json.get("holders", [])
         if len(holders) != 1 or holders[0]["token"] != token:
             return f"{schedule} (token {token}) became {holders} on {node.name}"
@@ -473,7 +535,7 @@ def unmount(path):
 
 def kill_everything():
     for process in PROCESSES:
-        if process.poll() is None:
+        if process.returncode is None:
             try:
                 os.killpg(process.pid, signal.SIGKILL)
             except ProcessLookupError:

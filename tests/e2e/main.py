@@ -12,6 +12,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
 
 MODULES = [
+    "test_harness",
     "test_contract",
     "test_wrong_input",
     "test_process",
@@ -37,13 +38,14 @@ def collect(wanted):
 
 def run_one(name, function):
     began = time.monotonic()
+    harness.STARTED.clear()
     try:
         note = function()
         passed = True
     except harness.Failure as failure:
-        passed, note = False, str(failure)
+        passed, note = False, f"{failure}\n{failure.report}"
     except Exception:  # noqa: BLE001: a test that breaks has failed
-        passed, note = False, traceback.format_exc()
+        passed, note = False, f"{traceback.format_exc()}{harness.report()}"
     text = function.__name__.removeprefix("test_").replace("_", " ")
     seconds = time.monotonic() - began
     print(f"{'ok    ' if passed else 'FAILED'} {name.removeprefix('test_')}: {text} ({seconds:.1f} s)", end="")

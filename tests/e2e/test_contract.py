@@ -6,7 +6,7 @@ import signal
 import socket
 import time
 
-from harness import Cluster, check, equal, leader_and_follower, shared_cluster, unique, wait_for
+from harness import Cluster, check, equal, leader_and_follower, post_bytes, served, shared_cluster, unique, wait_for
 
 INSTANT = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
 
@@ -213,7 +213,7 @@ def test_stale_reads_answer_from_the_local_copy():
 def test_health_says_who_leads_and_how_far_everybody_is():
     leader = shared_cluster().leader()
     for node in shared_cluster().nodes:
-        wait_for(lambda: node.health()["status"] == "ok", f"{node.name} is ok", 10)
+        wait_for(lambda: (node.health() or {}).get("status") == "ok", f"{node.name} is ok", nodes=[node])
         for path in ("/health", "/health/ready"):
             answer = node.request("GET", path)
             body = answer.json
@@ -286,3 +286,26 @@ def test_a_grant_that_nobody_can_claim_is_given_back():
         equal(leader.status(schedules["without a key"]).json["held"], False, "held without a key")
         equal(leader.status(schedules["with a key"]).json["held"], True, "the one with a key waits for its repeat")
         equal(leader.acquire(schedules["with a key"], key="mine").status, 201, "which gets it")
+
+
+def test_a_grant_of_unknown_outcome_that_nobody_can_claim_is_given_back():
+    """As before, but the followers stand still until the request was given up: whether it was granted, its node then has
+    to find out by itself."""
+    flags = ["--election-timeout", "5000", "--heartbeat", "100", "--commit-timeout", "300"]
+    with Cluster(flags=flags) as cluster:
+        cluster.start()
+        leader, followers = cluster.leader(), cluster.followers()
+        gone, listening = unique("hang-up"), unique("listening")
+        for node in followers:
+            node.signal(signal.SIGSTOP)
+        with socket.create_connection(("127.0.0.1", leader.http_port)) as connection:
+            connection.sendall(post_bytes(f"/locks/{gone}", {"holder": "h", "ttl_ms": 600000, "metadata": {"a": 1}}))
+        answer = leader.acquire(listening)  # begun later, so the first one was given up by now
+        problem(answer, 504, "outcome_unknown")
+        for node in followers:
+            node.signal(signal.SIGCONT)
+        wait_for(lambda: ((served(leader.status(gone)) or answer).json.get("last_run") or {}).get("outcome") == "abandoned",
+                 "the grant was given back")  # fmt: skip
+        equal(leader.status(gone).json["held"], False, "held by nobody")
+        again = leader.acquire(listening, key=answer.headers["idempotency-key"])
+        equal(again.status, 201, "who listened has its grant")

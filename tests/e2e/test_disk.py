@@ -22,7 +22,7 @@ def test_a_leader_without_reserve_refuses_what_grows_and_keeps_what_it_has():
     flags = ["--http", f"127.0.0.1:{http_port}", "--raft", f"127.0.0.1:{raft_port}"]
     node = Node("full", os.path.join(mount, "data"), flags, http_port, raft_port).start()
     try:
-        wait_for(lambda: node.ready, "it serves")
+        node.wait_ready()
         granted = {name: node.acquire(name).json["token"] for name in (unique("disk") for _ in range(20))}
         filler = fill(mount, 4096 * 100)
         refused = wait_for(lambda: (lambda answer: answer if answer.status != 201 else None)(node.acquire(unique("disk"))),
@@ -39,7 +39,7 @@ def test_a_leader_without_reserve_refuses_what_grows_and_keeps_what_it_has():
         wait_for(lambda: node.acquire(unique("disk")).status == 201, "with space it grants again", 30)
         equal(node.stop(), 0, "stop")
         node.start()
-        wait_for(lambda: node.ready, "it serves after a restart")
+        node.wait_ready("it serves after a restart")
         check_held(node, granted)
     finally:
         node.kill()
@@ -59,7 +59,7 @@ def test_a_full_disk_of_one_follower_does_not_stop_the_others():
             filler = fill(mount, 0)
             rest = [cluster["n1"], cluster["n3"]]
             granted = {name: rest[0].acquire(name).json["token"] for name in (unique("disk") for _ in range(200))}
-            wait_for(lambda: not victim.running or victim.health()["status"] != "ok", "n2 says that something is wrong", 30)
+            wait_for(lambda: not victim.running or (victim.health() or {}).get("status") != "ok", "n2 says that something is wrong", 30)
             if not victim.running:
                 equal(victim.process.poll(), 1, f"n2's exit code: {victim.log[-300:]}")
             os.unlink(filler)
@@ -133,4 +133,4 @@ def test_each_missing_file_is_65_and_named():
             check(os.path.basename(name) in node.log.splitlines()[-1], f"it names {name}: {node.log[-300:]}")
             os.rename(os.path.join(cluster.home, "away"), path)
         node.start()
-        wait_for(lambda: node.ready, "with all files it serves")
+        node.wait_ready("with all files it serves")

@@ -9,7 +9,7 @@ import threading
 import time
 
 import harness
-from harness import Cluster, Node, ROOT, check, end_load, equal, free_port, run_load, unique, wait_for
+from harness import Cluster, Node, ROOT, check, end_load, equal, free_port, post_bytes, run_load, unique, wait_for
 
 
 def run(*arguments, env=None):
@@ -51,15 +51,15 @@ def test_without_cluster_a_single_node_serves_and_keeps_what_it_has():
     flags = ["--http", f"127.0.0.1:{http_port}", "--raft", f"127.0.0.1:{raft_port}"]
     node = Node("solo", home, flags, http_port, raft_port).start()
     try:
-        wait_for(lambda: node.ready, "it serves")
+        node.wait_ready()
         token = node.acquire("mine").json["token"]
         equal(node.stop(), 0, "exit code")
         node.start()
-        wait_for(lambda: node.ready, "it serves again")
+        node.wait_ready("it serves again")
         equal(node.status("mine").json["holders"][0]["token"], token, "the lock is there")
         node.kill()
         node.start()
-        wait_for(lambda: node.ready, "it serves after kill -9")
+        node.wait_ready("it serves after kill -9")
         equal(node.status("mine").json["holders"][0]["token"], token, "the lock is there")
         check(node.acquire("other").json["token"] > token, "tokens grow")
     finally:
@@ -75,7 +75,7 @@ def test_environment_variables_are_flags():
     }  # fmt: skip
     node = Node("env", home, [], http_port, raft_port).start(env=env)
     try:
-        wait_for(lambda: node.ready, "it serves")
+        node.wait_ready()
         node.acquire("a", holder="x")
         node.acquire("a", holder="y")
         equal(node.stop(), 0, "exit code")
@@ -151,8 +151,9 @@ def test_a_data_directory_has_one_process():
 def test_before_the_cluster_is_founded_health_says_what_is_waited_for():
     with Cluster() as cluster:
         first = cluster["n1"].start()
-        health = wait_for(first.health, "HTTP is open")
-        wait_for(lambda: any("n2" in reason for reason in first.health()["reasons"]), "the reason names n2", 5)
+        health = wait_for(first.health, "HTTP is open", nodes=[first])
+        wait_for(lambda: any("n2" in reason for reason in (first.health() or {}).get("reasons", [])), "the reason names n2",
+                 nodes=[first])  # fmt: skip
         health = first.health()
         equal((health["http_status"], health["status"], health["leader"]), (503, "unavailable", None), "health")
         check(any("n3" in reason for reason in health["reasons"]), f"{health['reasons']}")
@@ -169,12 +170,79 @@ def test_before_the_cluster_is_founded_health_says_what_is_waited_for():
 def test_sigterm_ends_a_node_that_still_waits():
     with Cluster() as cluster:
         node = cluster["n1"].start()
-        wait_for(node.health, "HTTP is open")
+        wait_for(node.health, "HTTP is open", nodes=[node])
         equal(node.stop(5), 0, "exit code before the cluster is founded")
         cluster.start()
         cluster["n2"].kill()
         cluster["n3"].kill()
         equal(node.stop(5), 0, "exit code without a quorum")
+
+
+def block_and_send_sigterm():
+    """In the child, before it becomes batond: SIGTERM is blocked, and there."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_sigterm_before_the_first_line_of_main_is_0():
+    with Cluster(size=1) as cluster:
+        node = cluster.nodes[0].start(preexec_fn=block_and_send_sigterm)
+        equal(node.wait_exit(5), 0, "exit code")
+
+
+def test_sigterm_during_the_start_is_0_at_once():
+    """strace sends the signal at a call of each stage of the start, and makes those that follow take long."""
+    with Cluster(size=1, key=True) as cluster:
+        node = cluster.nodes[0]
+        equal(cluster.start() and node.stop(), 0, "a first start, so that there is something to load")
+        key_file = cluster.key_path
+        for stage, rules in {
+            "reading flags": ["-P", key_file, "-e", "inject=openat:signal=TERM"],
+            "locking the data directory": ["-e", "inject=flock:signal=TERM", "-e", "inject=fsync,fdatasync,getdents64:delay_enter=20000000"],
+        }.items():
+            node.start(wrapper=["strace", "-f", "-o", f"{cluster.home}/strace", "-e", "trace=openat,flock,fsync,fdatasync,getdents64", *rules])
+            equal(node.wait_exit(10), 0, f"exit code of SIGTERM while {stage}")
+            with open(f"{cluster.home}/strace", encoding="utf-8") as trace:
+                check("--- SIGTERM" in trace.read(), f"the signal came while {stage}")
+        node.start()
+        node.wait_ready("nothing was broken by it")
+
+
+def test_sigterm_again_and_again_is_0():
+    with Cluster(size=1) as cluster:
+        for _ in range(5):
+            node = cluster.start().nodes[0]
+            while node.running:
+                os.kill(node.process.pid, signal.SIGTERM)  # not waited for, so the number is still its own
+            equal(node.process.returncode, 0, "exit code")
+
+
+def test_a_log_that_nobody_reads_stops_nothing():
+    with Cluster(size=1, flags=["--log-level", "debug"]) as cluster:
+        node = cluster.nodes[0]
+        reading, writing = os.pipe()
+        try:
+            node.start(stderr=writing)
+            os.close(writing)
+            node.wait_ready()
+            equal(node.acquire("held", holder="x").status, 201, "acquire")
+            statuses = harness.blast(node.http_port, (post_bytes("/locks/held", {"holder": "y" * 250, "ttl_ms": 60000})
+                                                      for _ in range(2000)))  # a line each: more than pipe and memory take
+            equal(statuses, {409: 2000}, "answers")
+            read = []
+            reader = threading.Thread(target=lambda: read.append(open(reading, "rb", closefd=False).read()))
+            reader.start()  # whoever reads again learns what is missing
+            equal(node.stop(5), 0, "exit code")
+            reader.join(20)
+            lines = read[0].decode().splitlines()
+            check(all(line.startswith("time=") for line in lines), "whole lines")
+            dropped = [int(line.rsplit("=", 1)[1]) for line in lines if "lines of the log were dropped" in line]
+            seen = sum("skipped — lock held by peer x" in line for line in lines)
+            check(dropped and seen + sum(dropped) >= 2000, f"{seen} lines seen, {dropped} dropped")
+            check("msg=stopped" in lines[-1], lines[-1])
+        finally:
+            node.kill()
+            os.close(reading)
 
 
 def test_sigterm_hands_leadership_over_and_leaves_with_0():
@@ -219,10 +287,10 @@ def test_without_a_quorum_nothing_is_granted():
         survivor = cluster["n1"]
         cluster["n2"].kill()
         cluster["n3"].kill()
-        wait_for(lambda: survivor.health()["http_status"] == 503, "it knows that it can't serve", 10)
+        wait_for(lambda: (survivor.health() or {}).get("http_status") == 503, "it knows that it can't serve", nodes=[survivor])
         answer = survivor.acquire("alone")
         check(answer.status in (503, 504), repr(answer))
         check(survivor.status("alone").status == 503, "reads are refused, too")
         equal(survivor.status("alone", "?consistency=stale").status, 200, "but for stale ones")
         cluster["n2"].start()
-        wait_for(lambda: survivor.ready, "a quorum is back")
+        survivor.wait_ready("a quorum is back")

@@ -43,7 +43,7 @@ def test_a_node_that_was_away_gets_a_snapshot():
         wait_for(lambda: snapshots(leader) - before, "the leader took a snapshot", 30)
         index = leader.health()["applied_index"]
         away.start()
-        wait_for(lambda: (away.health() or {}).get("applied_index", 0) >= index, "it has caught up", 60)
+        wait_for(lambda: (away.health() or {}).get("applied_index", 0) >= index, "it has caught up", 60, nodes=[away])
         cluster.wait_ready()
         check(snapshots(away), "it has a snapshot of its own")
         others = [node for node in cluster.nodes if node is not away and node is not cluster.leader()]

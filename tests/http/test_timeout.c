@@ -156,7 +156,8 @@ static void an_idle_connection_stays_after_requests_of_every_shape(void **state)
 {
     (void)state;
     static const char *const requests[] = {
-        GET, GET GET,
+        GET,
+        GET GET,
         "GET /?a=b&c HTTP/1.1\r\nHost:   h  \r\nX-Folded: a\r\n  b\r\nX-Empty:\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nabcde" GET,

@@ -359,6 +359,18 @@ void ask_acquire(struct node *node, struct ask *ask, const char *schedule, const
     replica_submit(node->replica, &ask->operation);
 }
 
+void ask_renew(struct node *node, struct ask *ask, const char *schedule, uint64_t token)
+{
+    memset(ask, 0, sizeof *ask);
+    ask_begin(node, ask);
+    (void)snprintf(ask->schedule, sizeof ask->schedule, "%s", schedule);
+    ask->operation.command = (struct command){
+        .kind = COMMAND_RENEW,
+        .renew = {.schedule_id = slice_of(ask->schedule), .token = token},
+    };
+    replica_submit(node->replica, &ask->operation);
+}
+
 void ask_release(struct node *node, struct ask *ask, const char *schedule, uint64_t token)
 {
     memset(ask, 0, sizeof *ask);

@@ -78,6 +78,7 @@ struct ask {
     struct cluster *cluster;
 };
 void ask_acquire(struct node *node, struct ask *ask, const char *schedule, const char *holder, uint64_t ttl_ms);
+void ask_renew(struct node *node, struct ask *ask, const char *schedule, uint64_t token);
 void ask_release(struct node *node, struct ask *ask, const char *schedule, uint64_t token);
 void ask_wait(struct cluster *cluster, struct ask *ask);
 

@@ -141,11 +141,62 @@ static void transfer_survives_a_cut_and_a_crash_of_the_receiver(void **state)
     }
 }
 
+/* All members' disks are full but for what a snapshot needs: the log lives on segments that snapshots give back. Members
+ * that have just begun have two segments; `before` makes the log longer than that. */
+static void renew_on_full_disks(uint64_t seed, unsigned n, unsigned before)
+{
+    struct cluster cluster;
+    cluster_open(&cluster, n, seed);
+    cluster.segment_bytes = 64 * 1024;
+    cluster.snapshot_trailing = 4;
+    cluster_start_all(&cluster);
+    struct node *leader = cluster_wait_leader(&cluster);
+    (void)work_hard(&cluster, leader, before);
+    struct ask held;
+    ask_acquire(leader, &held, "kept", "agent-kept", 6000000);
+    ask_wait(&cluster, &held);
+    cluster_run(&cluster, 3000);
+    for (unsigned i = 0; i < n; i++) {
+        struct sim_disk *disk = cluster.nodes[i].sim->disk;
+        struct storage_snapshot_info newest;
+        storage_snapshot_newest(cluster.nodes[i].storage, &newest);
+        sim_disk_set_capacity(disk, sim_disk_used(disk) + 65536 + newest.size - 1);
+    }
+    cluster_run(&cluster, 3000);
+    leader = cluster_wait_leader(&cluster);
+    assert_false(node_status(leader).reserve_ok);
+    for (unsigned i = 0; i < 1500; i++) { /* a block each: a hundred segments */
+        struct ask ask;
+        ask_renew(leader, &ask, "kept", held.token);
+        ask_wait(&cluster, &ask);
+        assert_int_equal(ask.status, OPERATION_APPLIED);
+        assert_int_equal(ask.code, OUTCOME_DONE);
+    }
+    cluster_run(&cluster, 3000);
+    for (unsigned i = 0; i < n; i++) {
+        assert_string_equal(cluster.nodes[i].complaint, "");
+        assert_true(cluster.nodes[i].up);
+        assert_true(node_status(&cluster.nodes[i]).last_snapshot_index > 1400);
+    }
+    cluster_close(&cluster);
+}
+
+static void renewals_go_on_for_long_on_full_disks(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 70; seed < 73; seed++) {
+        renew_on_full_disks(seed, 1, 0);
+        renew_on_full_disks(seed, 3, 0);
+        renew_on_full_disks(seed, 3, 40);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(due_snapshot_is_taken_and_found_again),
         cmocka_unit_test(member_that_was_away_gets_a_snapshot),
+        cmocka_unit_test(renewals_go_on_for_long_on_full_disks),
         cmocka_unit_test(transfer_survives_a_cut_and_a_crash_of_the_receiver),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -193,6 +193,17 @@ uint64_t audit_believe_until(uint64_t since_ns, uint64_t ms)
     return since_ns + ms * SIM_MS / 1000000 * (1000000 - 1000) / 999500 * 1000000;
 }
 
+static void note_ttl(struct ask *ask, uint64_t ttl_ms)
+{
+    for (unsigned i = 0; i < ask->n_renew_ttls; i++) {
+        if (ask->renew_ttl_ms[i] == ttl_ms) {
+            return;
+        }
+    }
+    CHECK(ask->n_renew_ttls < RENEWAL_TTLS);
+    ask->renew_ttl_ms[ask->n_renew_ttls++] = ttl_ms;
+}
+
 void audit_renew_asked(struct audit *audit, uint64_t token, uint64_t ttl_ms)
 {
     struct ask *ask = audit_make_ask(audit, token);
@@ -203,15 +214,15 @@ void audit_renew_asked(struct audit *audit, uint64_t token, uint64_t ttl_ms)
     CHECK(grant != NULL); /* a client knows its token from an answer */
     const struct key *key = audit_find_key(audit, grant->key);
     uint64_t least_ms = ttl_ms != 0 ? ttl_ms : key == NULL ? 0 : key->acquire.ttl_ms;
-    ask->unheard[ask->n_renewals % RENEWALS] = (struct unheard){
+    ask->unheard[ask->n_renewals++ % UNHEARD] = (struct unheard){
         .asked_ns = audit->world->now_ns, .until_ns = audit_believe_until(audit->world->now_ns, least_ms)};
-    ask->renew_ttl_ms[ask->n_renewals++ % RENEWALS] = ttl_ms;
+    note_ttl(ask, ttl_ms);
 }
 
 void audit_renew_settled(struct audit *audit, uint64_t token, uint64_t asked_ns)
 {
     struct ask *ask = audit_make_ask(audit, token);
-    for (unsigned i = 0; i < RENEWALS; i++) {
+    for (unsigned i = 0; i < UNHEARD; i++) {
         if (ask->unheard[i].asked_ns == asked_ns) {
             ask->unheard[i].asked_ns = 0;
             return;

@@ -9,7 +9,8 @@
 #include "base/limits.h"
 
 #define NO_TOKEN     0u
-#define RENEWALS     8u /* asked ones that are remembered of a token */
+#define RENEWAL_TTLS 4u  /* different ones that clients ask for */
+#define UNHEARD      64u /* renewals of one token */
 /* States are compared at these indexes; one that differs stays different, so it is found a few entries later. */
 #define DIGEST_EVERY 4u
 #define TERMS_STEP   64u
@@ -36,11 +37,12 @@ struct unheard {
 struct ask { /* what clients asked about a token, which they may know before the account shows it */
     bool asked;
     bool release[RUN_REVOKED + 1];
-    uint64_t renew_ttl_ms[RENEWALS];
+    uint64_t renew_ttl_ms[RENEWAL_TTLS]; /* each that was asked for, once; 0: the grant's */
+    unsigned n_renew_ttls;
     unsigned n_renewals;
     uint64_t first_renew_ns;
     uint64_t belief_ns; /* its holder may believe until then, in real time, that nobody else has the lock */
-    struct unheard unheard[RENEWALS];
+    struct unheard unheard[UNHEARD];
 };
 
 struct key {

@@ -42,7 +42,7 @@ static void check_ended(struct audit *audit, struct grant *grant, uint64_t index
 static bool renewal_fits(struct audit *audit, const struct grant *grant, uint64_t remaining_ms)
 {
     const struct ask *ask = audit_find_ask(audit, grant->token);
-    for (unsigned i = 0; ask != NULL && i < ask->n_renewals && i < RENEWALS; i++) {
+    for (unsigned i = 0; ask != NULL && i < ask->n_renew_ttls; i++) {
         uint64_t ttl_ms = ask->renew_ttl_ms[i];
         if (remaining_ms == (ttl_ms == 0 ? audit_find_key(audit, grant->key)->acquire.ttl_ms : ttl_ms)) {
             return true;
@@ -61,7 +61,8 @@ static void check_kept(struct audit *audit, struct grant *grant, const struct gr
         return;
     }
     if (!renewal_fits(audit, grant, view->remaining_ms)) {
-        sim_fail(audit->world, "token %" PRIu64 " got another deadline, and nobody asked for it", grant->token);
+        sim_fail(audit->world, "token %" PRIu64 " got %" PRIu64 " ms after %" PRIu64 ", and nobody asked for it",
+                 grant->token, view->remaining_ms, grant->set_ttl_ms);
     } else if (now_ms >= grant->deadline_ms) {
         sim_fail(audit->world, "token %" PRIu64 " was renewed after its deadline", grant->token);
     }
@@ -73,7 +74,7 @@ static void check_kept(struct audit *audit, struct grant *grant, const struct gr
 static uint64_t believed_until(const struct ask *ask)
 {
     uint64_t until_ns = ask->belief_ns;
-    for (unsigned i = 0; i < RENEWALS; i++) {
+    for (unsigned i = 0; i < UNHEARD; i++) {
         if (ask->unheard[i].asked_ns != 0 && ask->unheard[i].until_ns < until_ns) {
             until_ns = ask->unheard[i].until_ns;
         }

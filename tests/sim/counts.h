@@ -22,7 +22,7 @@
     X(refused_idempotency_conflict, 100)                                                                               \
     X(refused_ttl_too_short, 2000)                                                                                     \
     X(refused_ttl_too_long, 700)                                                                                       \
-    X(refused_capacity, 50)                                                                                            \
+    X(refused_capacity, 30)                                                                                            \
     X(kills, 500)                                                                                                      \
     X(power_losses, 600)                                                                                               \
     X(op_crashes, 100)                                                                                                 \
@@ -33,11 +33,11 @@
     X(lost_names, 200)                                                                                                 \
     X(failed_writes, 100)                                                                                              \
     X(full_disks, 100)                                                                                                 \
-    X(full_writes, 10)                                                                                                 \
+    X(full_writes, 5)                                                                                                  \
     X(flips_refused, 100)                                                                                              \
     X(flips_repaired, 90)                                                                                              \
     X(flips_unused, 100)                                                                                               \
-    X(flips_tail, 3)                                                                                                   \
+    X(flips_tail, 1)                                                                                                   \
     X(wiped_disks, 10)                                                                                                 \
     X(partitions, 1000)                                                                                                \
     X(cuts, 200)                                                                                                       \

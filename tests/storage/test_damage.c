@@ -385,6 +385,24 @@ static void a_foreign_file_is_refused(void **state)
     }
 }
 
+static void a_foreign_spare_is_refused_and_a_torn_one_used(void **state)
+{
+    struct damage *d = *state;
+    char path[STORAGE_PATH_BYTES];
+    segment_path(path, d->first_segment - 1);
+    for (int i = 0; i < 2; i++) {
+        world_restore(&d->world, d->image);
+        put_of_another(d, path, i % 2 != 0);
+        assert_int_equal(try_open(d), ERROR_FOREIGN);
+        assert_non_null(strstr(d->member->text.text, path));
+    }
+    world_restore(&d->world, d->image);
+    for (size_t at = 0; at < STORAGE_PREFIX_BYTES; at += 8) { /* as a crash in the middle of its recycling leaves it */
+        world_flip(&d->world, path, at, 0xff);
+    }
+    assert_int_equal(try_open(d), ERROR_NONE);
+}
+
 static void a_foreign_segment_above_the_highest_is_refused_and_left_there(void **state)
 {
     struct damage *d = *state;
@@ -542,6 +560,7 @@ int main(void)
         TEST(both_bad_copies_are_refused),
         TEST(one_bad_copy_is_repaired_at_once),
         TEST(a_foreign_file_is_refused),
+        TEST(a_foreign_spare_is_refused_and_a_torn_one_used),
         TEST(a_foreign_segment_above_the_highest_is_refused_and_left_there),
         TEST(another_format_is_refused_as_that),
         TEST(a_segment_under_another_name_is_refused),

@@ -63,6 +63,30 @@ static void name_spec_and_incarnation_come_first(void **state)
     assert_true(slice_equal(storage_identity(member->storage)->spec, identity.spec));
 }
 
+/* The process dies between the rename and the sync of the directory; the next one shows the incarnation to others. */
+static void an_identity_that_was_found_is_not_lost(void **state)
+{
+    struct member *member = *state;
+    struct storage_identity identity;
+    member_identity(&identity);
+    assert_int_equal(member_open(member), ERROR_NONE);
+    member->world->fail_at = member->world->count + 5; /* create, write, sync, rename, sync of the directory */
+    assert_int_equal(storage_identity_begin(member->storage, &identity, &member->text), ERROR_IO);
+    member->world->fail_at = 0;
+    member_crash(member, WORLD_DIE);
+    assert_int_equal(member_open(member), ERROR_NONE);
+    assert_non_null(storage_identity(member->storage));
+    member_crash(member, WORLD_LOSE);
+    assert_int_equal(member_open(member), ERROR_NONE);
+    assert_non_null(storage_identity(member->storage));
+    assert_memory_equal(storage_identity(member->storage)->incarnation, identity.incarnation, 16);
+    member_stop(member, true);
+    member->world->fail_at = member->world->count + 1;
+    assert_int_equal(member_open(member), ERROR_IO);
+    member->world->fail_at = 0;
+    world_restart(member->world);
+}
+
 static void bootstrap_completes_it(void **state)
 {
     struct member *member = *state;
@@ -212,6 +236,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(an_empty_directory_is_fresh_and_stays_empty),
         TEST(name_spec_and_incarnation_come_first),
+        TEST(an_identity_that_was_found_is_not_lost),
         TEST(bootstrap_completes_it),
         TEST(absent_slices_stay_absent),
         TEST(a_second_process_is_refused),

@@ -441,10 +441,11 @@ static void the_reserve_is_the_next_segment_and_a_snapshot(void **state)
     }
     assert_false(figures_of(member).reserve_ok);
     member->world->free_bytes = 1000000 + MEMBER_SEGMENT - 1;
-    struct storage_figures figures;
-    storage_figures(member->storage, &figures);
-    assert_false(figures.reserve_ok);
+    assert_false(figures_of(member).reserve_ok); /* the next segment isn't made from what a snapshot needs */
+    assert_false(storage_segment_ready(member->storage));
+    member->world->free_bytes = 1000000 + MEMBER_SEGMENT;
     assert_true(figures_of(member).reserve_ok); /* it was looked for again, and made */
+    assert_true(storage_segment_ready(member->storage));
     assert_int_equal(member->fatals, 0);
 }
 
@@ -463,6 +464,65 @@ static void the_reserve_grows_with_the_snapshots(void **state)
     assert_false(figures_of(member).reserve_ok);
 }
 
+/* The log waits for a segment, and the last append with it. */
+static void fill_until_it_stops(struct member *member)
+{
+    while (!member->storage->blocked) {
+        fill(member, 1, 9000);
+    }
+    assert_int_equal(member->n_acked + 1, member->n_requests);
+}
+
+/* There is room for a segment or for a snapshot, not for both. */
+static void the_log_waits_for_a_snapshot_before_it_takes_its_reserve(void **state)
+{
+    struct member *member = *state;
+    member_stop(member, true);
+    member->reserve_bytes = MEMBER_SEGMENT;
+    member_start(member);
+    member_check(member);
+    fill(member, 20, 9000);
+    member->world->free_bytes = 2 * MEMBER_SEGMENT - 1;
+    fill_until_it_stops(member);
+    unsigned n = files_in(member, "log/", ".segment");
+    assert_true(member_snapshot(member, member_next(member) - 4, 2));
+    world_run(member->world);
+    assert_int_equal(member->n_acked, member->n_requests); /* into a recycled one */
+    assert_true(files_in(member, "log/", ".segment") <= n);
+    fill_until_it_stops(member);
+    n = files_in(member, "log/", ".segment");
+    struct storage_snapshot_writer *writer;
+    assert_int_equal(storage_snapshot_begin(member->storage, false, &writer, &member->text), ERROR_NONE);
+    for (int i = 0; i < 20; i++) { /* a long one */
+        world_advance(member->world, 1000);
+    }
+    assert_true(member->storage->blocked);
+    assert_int_equal(files_in(member, "log/", ".segment"), n);
+    storage_snapshot_discard(writer);
+    world_advance(member->world, 1000);
+    assert_int_equal(member->n_acked, member->n_requests); /* none comes, and the log must go on */
+    assert_true(files_in(member, "log/", ".segment") > n);
+    assert_int_equal(member->fatals, 0);
+    reopen(member, true);
+}
+
+static void the_figures_tell_what_a_snapshot_would_free(void **state)
+{
+    struct member *member = *state;
+    assert_true(figures_of(member).oldest_last_index == UINT64_MAX);
+    fill(member, 30, 9000);
+    uint64_t last = figures_of(member).oldest_last_index;
+    assert_true(last > 1 && last < member_next(member) - 4);
+    uint64_t oldest = member->storage->segments[0].number;
+    assert_true(member_snapshot(member, last + 1, 2));
+    world_run(member->world);
+    assert_int_equal(member->storage->segments[0].number, oldest);
+    assert_true(member_snapshot(member, last + 2, 2));
+    world_run(member->world);
+    assert_int_equal(member->storage->segments[0].number, oldest + 1);
+    assert_true(figures_of(member).oldest_last_index > last);
+}
+
 static void a_full_disk_is_fatal_only_when_the_next_segment_is_needed(void **state)
 {
     struct member *member = *state;
@@ -472,11 +532,15 @@ static void a_full_disk_is_fatal_only_when_the_next_segment_is_needed(void **sta
     }
     world_advance(member->world, 10000);
     assert_int_equal(member->fatals, 0);
+    fill_until_it_stops(member);
+    assert_int_equal(member->fatals, 0); /* a snapshot may come and free one */
     size_t acked = member->n_acked;
-    while (member->fatals == 0) {
-        fill(member, 1, 9000);
-        acked += member->fatals == 0;
+    world_advance(member->world, 1000);
+    assert_int_equal(member->fatals, 0);
+    for (int i = 0; i < 3; i++) {
+        world_advance(member->world, 1000);
     }
+    assert_int_equal(member->fatals, 1);
     assert_int_equal(member->n_acked, acked);
     member_crash(member, WORLD_LOSE);
     assert_int_equal(member_open(member), ERROR_NONE);
@@ -529,6 +593,8 @@ int main(void)
         TEST(a_log_with_another_term_at_the_snapshots_index_is_dropped_for_good),
         TEST(the_reserve_is_the_next_segment_and_a_snapshot),
         TEST(the_reserve_grows_with_the_snapshots),
+        TEST(the_log_waits_for_a_snapshot_before_it_takes_its_reserve),
+        TEST(the_figures_tell_what_a_snapshot_would_free),
         TEST(a_full_disk_is_fatal_only_when_the_next_segment_is_needed),
         TEST(a_snapshot_frees_a_full_disk),
     };
