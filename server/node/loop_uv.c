@@ -272,12 +272,32 @@ static void loop_uv_work(void *impl, struct work *work)
 
 /* ---- the loop ---- */
 
+static void nothing_run(uv_work_t *request)
+{
+    (void)request;
+}
+
+/* libuv's threads begin with the first work, and keep the signal mask of that moment. With the program's signals blocked in
+ * them, these reach the loop's thread only, and whoever blocks them there has blocked them. */
+static void pool_start(uv_loop_t *loop)
+{
+    sigset_t ours;
+    sigset_t before;
+    uv_work_t nothing;
+    CHECK(sigemptyset(&ours) == 0 && sigaddset(&ours, SIGTERM) == 0 && sigaddset(&ours, SIGINT) == 0);
+    CHECK(pthread_sigmask(SIG_BLOCK, &ours, &before) == 0);
+    CHECK(uv_queue_work(loop, &nothing, nothing_run, NULL) == 0);
+    CHECK(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
+    CHECK(uv_run(loop, UV_RUN_DEFAULT) == 0); /* until it is done */
+}
+
 struct loop_uv *loop_uv_open(struct loop *loop)
 {
     struct loop_uv *uv = calloc(1, sizeof *uv);
     CHECK(uv != NULL);
     uv->mark = 1;
     CHECK(uv_loop_init(&uv->loop) == 0);
+    pool_start(&uv->loop);
     CHECK(uv_check_init(&uv->loop, &uv->check) == 0);
     CHECK(uv_prepare_init(&uv->loop, &uv->prepare) == 0);
     CHECK(uv_idle_init(&uv->loop, &uv->idle) == 0);

@@ -15,7 +15,8 @@ struct uv_loop_s; /* uv_loop_t */
 struct loop_uv *loop_uv_open(struct loop *loop);
 struct uv_loop_s *loop_uv_handle(struct loop_uv *uv);
 
-/* Calls `received` from the top of the loop each time SIGTERM or SIGINT arrives, instead of dying of it. Once. */
+/* Calls `received` from the top of the loop each time SIGTERM or SIGINT arrives, instead of dying of it. Once. They reach
+ * no other thread; loop_uv_close gives them back their default. */
 void loop_uv_watch_signals(struct loop_uv *uv, void (*received)(void *arg, int signal), void *arg);
 
 /* How long the loop was busy between two sleeps. */

@@ -294,7 +294,8 @@ static uint64_t guards_log_bytes(void *arg)
     struct replica *replica = arg;
     struct storage_figures figures;
     storage_figures(replica->options.storage, &figures);
-    return figures.log_bytes_since_snapshot;
+    /* A log that has no segment to go on with, and no space for one, can't wait for followers. */
+    return figures.reserve_ok || figures.segment_ready ? figures.log_bytes_since_snapshot : UINT64_MAX;
 }
 
 static uint64_t guards_now_ms(void *arg)

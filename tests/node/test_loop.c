@@ -316,6 +316,35 @@ static void signals_arrive_on_the_loop(void **state)
     teardown(&f);
 }
 
+static void mask_looked_at(struct work *work)
+{
+    sigset_t mask;
+    bool *blocked = work->data;
+    assert_int_equal(pthread_sigmask(SIG_BLOCK, NULL, &mask), 0);
+    *blocked = sigismember(&mask, SIGTERM) == 1 && sigismember(&mask, SIGINT) == 1;
+}
+
+static void mask_known(struct work *work)
+{
+    bool *blocked = work->data;
+    assert_true(*blocked);
+}
+
+static void signals_reach_no_thread_of_the_pool(void **state)
+{
+    (void)state;
+    struct fixture f;
+    bool blocked = false;
+    struct work work = {.run = mask_looked_at, .done = mask_known, .data = &blocked};
+    setup(&f);
+    sigset_t mask;
+    assert_int_equal(pthread_sigmask(SIG_BLOCK, NULL, &mask), 0);
+    assert_int_equal(sigismember(&mask, SIGTERM), 0); /* here they may come */
+    loop_work(&f.loop, &work);
+    teardown(&f);
+    assert_true(blocked);
+}
+
 static void slow_recorded(void *arg, const struct loop_uv_turn *turn)
 {
     struct fixture *f = arg;
@@ -365,6 +394,7 @@ int main(void)
         cmocka_unit_test(work_runs_elsewhere_and_is_done_on_the_loop),
         cmocka_unit_test(random_bytes_differ_whatever_their_number),
         cmocka_unit_test(signals_arrive_on_the_loop),
+        cmocka_unit_test(signals_reach_no_thread_of_the_pool),
         cmocka_unit_test(a_turn_that_takes_long_is_told_and_sleeping_is_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -146,6 +146,45 @@ static void read_shows_what_was_acknowledged_before_it(void **state)
     }
 }
 
+struct stubborn {
+    struct replica_read read;
+    struct replica *replica;
+    unsigned refusals;
+    unsigned most; /* gives up then */
+};
+
+static void ask_at_once_again(struct replica_read *read, enum operation_status status)
+{
+    struct stubborn *stubborn = read->data;
+    assert_int_equal(status, OPERATION_NO_LEADER);
+    if (++stubborn->refusals < stubborn->most) {
+        replica_read(stubborn->replica, read);
+    }
+}
+
+static bool is_down(void *arg)
+{
+    return !((const struct node *)arg)->up;
+}
+
+/* Who asks again inside `done` is answered in the next turn, not in an endless loop. */
+static void refused_read_may_be_asked_for_again_at_once(void **state)
+{
+    (void)state;
+    struct cluster cluster;
+    struct node *leader = begin(&cluster, 340);
+    struct node *node = cluster_other(&cluster, leader);
+    struct stubborn stubborn = {.read.done = ask_at_once_again, .replica = node->replica, .most = 5};
+    stubborn.read.data = &stubborn;
+    uint64_t steps = cluster.world.steps;
+    node_stop(node);
+    replica_read(node->replica, &stubborn.read);
+    cluster_wait(&cluster, 5000, is_down, node, "the end");
+    assert_int_equal(stubborn.refusals, 5);
+    assert_true(cluster.world.steps - steps >= 5);
+    cluster_close(&cluster);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -153,6 +192,7 @@ int main(void)
         cmocka_unit_test(barrier_shares_an_entry_with_operations),
         cmocka_unit_test(cut_off_leader_answers_no_read),
         cmocka_unit_test(read_shows_what_was_acknowledged_before_it),
+        cmocka_unit_test(refused_read_may_be_asked_for_again_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

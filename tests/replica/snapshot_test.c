@@ -147,8 +147,8 @@ static void renew_on_full_disks(uint64_t seed, unsigned n, unsigned before)
 {
     struct cluster cluster;
     cluster_open(&cluster, n, seed);
-    cluster.segment_bytes = 64 * 1024;
-    cluster.snapshot_trailing = 4;
+    cluster.segment_bytes = 256 * 1024;
+    cluster.snapshot_trailing = 24;
     cluster_start_all(&cluster);
     struct node *leader = cluster_wait_leader(&cluster);
     (void)work_hard(&cluster, leader, before);
@@ -165,7 +165,7 @@ static void renew_on_full_disks(uint64_t seed, unsigned n, unsigned before)
     cluster_run(&cluster, 3000);
     leader = cluster_wait_leader(&cluster);
     assert_false(node_status(leader).reserve_ok);
-    for (unsigned i = 0; i < 1500; i++) { /* a block each: a hundred segments */
+    for (unsigned i = 0; i < 2500; i++) { /* a block each: forty segments */
         struct ask ask;
         ask_renew(leader, &ask, "kept", held.token);
         ask_wait(&cluster, &ask);
@@ -176,7 +176,7 @@ static void renew_on_full_disks(uint64_t seed, unsigned n, unsigned before)
     for (unsigned i = 0; i < n; i++) {
         assert_string_equal(cluster.nodes[i].complaint, "");
         assert_true(cluster.nodes[i].up);
-        assert_true(node_status(&cluster.nodes[i]).last_snapshot_index > 1400);
+        assert_true(node_status(&cluster.nodes[i]).last_snapshot_index > 2400);
     }
     cluster_close(&cluster);
 }
@@ -187,8 +187,58 @@ static void renewals_go_on_for_long_on_full_disks(void **state)
     for (uint64_t seed = 70; seed < 73; seed++) {
         renew_on_full_disks(seed, 1, 0);
         renew_on_full_disks(seed, 3, 0);
-        renew_on_full_disks(seed, 3, 40);
+        renew_on_full_disks(seed, 3, 150);
     }
+}
+
+static bool has_held(void *arg)
+{
+    const struct node *node = arg;
+    return node->replica != NULL && node->replica->guards.has_held;
+}
+
+struct newer {
+    const struct node *node;
+    uint64_t index;
+};
+
+static bool has_newer(void *arg)
+{
+    const struct newer *newer = arg;
+    return newer->node->applied > newer->index || node_status((struct node *)newer->node).last_snapshot_index > 0 ||
+           newer->node->complaint[0] != 0;
+}
+
+/* The member's own snapshot takes so long that the leader offers a newer one than the one that guard 6 holds, whose file
+ * and table make room for it. */
+static void newer_snapshot_replaces_one_that_waits(void **state)
+{
+    (void)state;
+    struct cluster cluster;
+    open_with_small_snapshots(&cluster, 70);
+    struct node *leader = cluster_wait_leader(&cluster);
+    struct node *away = cluster_other(&cluster, leader);
+    node_kill(away, SIM_KILLED);
+    (void)work_hard(&cluster, leader, 150);
+    node_start(away);
+    struct progress progress = {.node = away};
+    cluster_wait(&cluster, 20000, has_received, &progress, "a transfer to begin");
+    away->replica->raft.legacy.snapshot_taking = true; /* as if */
+    cluster_wait(&cluster, 20000, has_held, away, "an install that is held");
+    uint64_t held = away->replica->guards.held.install_snapshot.last_index;
+    for (unsigned i = 0; i < 20; i++) {
+        (void)work_hard(&cluster, leader, 50);
+        cluster_run(&cluster, 500);
+    }
+    assert_true(node_status(leader).last_snapshot_index > held);
+    assert_string_equal(away->complaint, "");
+    away->replica->raft.legacy.snapshot_taking = false;
+    struct newer newer = {.node = away, .index = held};
+    cluster_wait(&cluster, 20000, has_newer, &newer, "an install");
+    cluster_wait(&cluster, 20000, caught_up, &cluster, "the member to catch up");
+    assert_string_equal(away->complaint, "");
+    assert_null(away->replica->receiving);
+    cluster_close(&cluster);
 }
 
 int main(void)
@@ -198,6 +248,7 @@ int main(void)
         cmocka_unit_test(member_that_was_away_gets_a_snapshot),
         cmocka_unit_test(renewals_go_on_for_long_on_full_disks),
         cmocka_unit_test(transfer_survives_a_cut_and_a_crash_of_the_receiver),
+        cmocka_unit_test(newer_snapshot_replaces_one_that_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

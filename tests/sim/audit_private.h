@@ -11,8 +11,6 @@
 #define NO_TOKEN     0u
 #define RENEWAL_TTLS 4u  /* different ones that clients ask for */
 #define UNHEARD      64u /* renewals of one token */
-/* States are compared at these indexes; one that differs stays different, so it is found a few entries later. */
-#define DIGEST_EVERY 4u
 #define TERMS_STEP   64u
 
 struct grant { /* one token that was given out; grants[] is in order of tokens */

@@ -209,9 +209,7 @@ static void move_on(struct audit *audit, uint64_t index, struct lock_table *tabl
     }
     audit->points = audit_grow(audit->points, index, &audit->points_capacity, sizeof *audit->points);
     audit->now_ms = counts.now_ms;
-    if (index % DIGEST_EVERY == 0) {
-        audit->points[index] = (struct point){.known = true, .digest = lock_table_digest(table)};
-    }
+    audit->points[index] = (struct point){.known = true, .digest = lock_table_digest(table)};
     audit->index = index;
     audit->counts->entries++;
 }
