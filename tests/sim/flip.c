@@ -258,12 +258,15 @@ static void judge(struct member *member, const struct place *place, enum sim_blo
         }
         return;
     }
-    if (!same_beginning(sound, damaged)) {
-        fail(member, place, "changed what is read");
-    } else if (damaged->n_entries == sound->n_entries) {
+    bool same = same_beginning(sound, damaged);
+    if (same && damaged->n_entries == sound->n_entries) {
         *(place->target == TARGET_SLOT ? &counts->flips_repaired : &counts->flips_unused) += 1;
-    } else if (place->target == TARGET_LOG && block == SIM_BLOCK_UNCERTAIN) {
-        counts->flips_tail++; /* this disk would count as lost */
+    } else if (place->target == TARGET_LOG && block == SIM_BLOCK_UNCERTAIN &&
+               digest128_equal(&sound->rest, &damaged->rest)) {
+        /* This disk would count as lost. A truncation that is cut off leaves what it was to replace. */
+        counts->flips_tail++;
+    } else if (!same) {
+        fail(member, place, "changed what is read");
     } else {
         fail(member, place, "silently loses acknowledged entries");
     }
