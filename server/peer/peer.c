@@ -206,13 +206,8 @@ void peer_outbound_answered(struct peer *peer)
 static bool peer_outbound_is_stale(const struct peer *peer, const uint8_t run_id[16])
 {
     const struct stream *outbound = peer->outbound;
-    if (outbound == NULL) {
-        return false;
-    }
-    if (outbound->state != STREAM_UP) { /* nobody knows yet which process it reaches */
-        return loop_mono_ms(peer->set->options.loop) - peer->dialled_ms >= PEER_STALE_MS;
-    }
-    return !outbound->founding && memcmp(peer->outbound_run_id, run_id, sizeof peer->outbound_run_id) != 0;
+    return outbound != NULL && outbound->state == STREAM_UP && !outbound->founding &&
+           memcmp(peer->outbound_run_id, run_id, sizeof peer->outbound_run_id) != 0;
 }
 
 void peer_seen_alive(struct peer *peer, const uint8_t run_id[16])
@@ -220,6 +215,11 @@ void peer_seen_alive(struct peer *peer, const uint8_t run_id[16])
     if (peer_outbound_is_stale(peer, run_id)) {
         peer->redial_wanted = true;
         stream_fail(peer->outbound, PEER_END_BROKEN); /* its handler may have removed the member: nothing more here */
+        return;
+    }
+    if (peer->outbound != NULL && peer->outbound->state != STREAM_UP) { /* nobody knows yet which process it reaches */
+        peer->redial_wanted = true;
+        stream_hurry(peer->outbound);
         return;
     }
     const struct loop *loop = peer->set->options.loop;

@@ -21,7 +21,7 @@
 #define PEER_BACKOFF_MIN_MS 50u
 #define PEER_BACKOFF_MAX_MS 2000u
 #define PEER_GOOD_MS        1000u /* a connection that was up for this long makes the back-off start again */
-#define PEER_STALE_MS       300u  /* a handshake that takes longer is begun again when its member reaches us */
+#define PEER_HURRIED_MS     300u  /* what is left to our handshake once its member has reached us */
 #define PEER_ASK_MS         250u  /* from a founding answer to the next question */
 
 enum note_cause {
@@ -55,6 +55,7 @@ struct stream {
     struct peer *peer; /* accepted: NULL until its hello was taken */
     struct connection *connection;
     struct timer *timer; /* of the handshake, and of a founding answer */
+    unsigned patience_ms;
     enum stream_state state;
     bool dialled;
     bool founding;
@@ -173,6 +174,8 @@ void stream_send(struct stream *stream, enum frame_kind kind, struct slice body)
 void stream_send_frame(struct stream *stream, const struct frame *frame);
 /* The handshake is over: the stream becomes its member's, and the handlers hear of it. */
 void stream_come_up(struct stream *stream);
+/* Shortens the patience with a handshake. */
+void stream_hurry(struct stream *stream);
 void stream_ask(struct stream *stream);
 void stream_free(struct stream *stream);
 

@@ -24,6 +24,7 @@ static struct stream *stream_new(struct peer_set *set)
     struct stream *stream = calloc(1, sizeof *stream);
     CHECK(stream != NULL);
     stream->set = set;
+    stream->patience_ms = LIMIT_PEER_HANDSHAKE_MS;
     arena_init(&stream->hello_arena, 64 * LIMIT_FRAME_HANDSHAKE_BYTES);
     stream->previous = set->last_stream;
     *(set->last_stream == NULL ? &set->streams : &set->last_stream->next) = stream;
@@ -198,13 +199,19 @@ static void stream_timed_out(void *arg)
     set_enter(set);
     stream_refuse(stream, NOTE_SILENT, "%s took more than %u ms",
                   stream->state == STREAM_UP ? "the answer who founded the cluster" : "the handshake",
-                  LIMIT_PEER_HANDSHAKE_MS);
+                  stream->patience_ms);
     set_leave(set);
 }
 
 static void stream_start_timer(struct stream *stream)
 {
-    loop_timer_start(stream->set->options.loop, stream->timer, LIMIT_PEER_HANDSHAKE_MS);
+    loop_timer_start(stream->set->options.loop, stream->timer, stream->patience_ms);
+}
+
+void stream_hurry(struct stream *stream)
+{
+    stream->patience_ms = PEER_HURRIED_MS;
+    stream_start_timer(stream);
 }
 
 struct stream *stream_dial(struct peer *peer)

@@ -484,7 +484,7 @@ static void test_a_new_process_ends_our_handshake_with_the_old_one(void **state)
     member_open(&members[0], &first);
     member_join(&members[0]);
     member_add(&members[0], 2);
-    world_advance(&world, 100);
+    world_advance(&world, 500);
     assert_true(peer_is_up(members[1].peers[1]));
     members_close(members, 2);
 }
