@@ -86,8 +86,30 @@ const struct raft_server *guards_server(const struct raft *raft, raft_id id)
     return NULL;
 }
 
+struct encoded_server { /* in an encoded configuration */
+    raft_id id;
+    const char *address;
+};
+
+static bool encoded_server_take(const uint8_t **at, const uint8_t *end, struct encoded_server *server)
+{
+    if (end - *at < 8) {
+        return false;
+    }
+    server->id = bytes_get_u64(*at);
+    server->address = (const char *)*at + 8;
+    const uint8_t *zero = memchr(*at + 8, 0, (size_t)(end - *at - 8));
+    if (server->id == 0 || zero == NULL || end - zero < 2 || zero[1] > RAFT_SPARE) {
+        return false;
+    }
+    *at = zero + 2;
+    return true;
+}
+
+/* libraft doesn't decode one that names a server twice; and an entry that it can't decode it frees twice. */
 bool guards_configuration_valid(const void *bytes, size_t len)
 {
+    struct encoded_server servers[LIMIT_MEMBERS];
     const uint8_t *at = bytes;
     const uint8_t *end = at + len;
     if (bytes == NULL || len < 9 || at[0] != 1) {
@@ -99,15 +121,14 @@ bool guards_configuration_valid(const void *bytes, size_t len)
         return false;
     }
     for (uint64_t i = 0; i < n; i++) {
-        if (end - at < 8 || bytes_get_u64(at) == 0) {
+        if (!encoded_server_take(&at, end, &servers[i])) {
             return false;
         }
-        at += 8;
-        const uint8_t *zero = memchr(at, 0, (size_t)(end - at));
-        if (zero == NULL || end - zero < 2 || zero[1] > RAFT_SPARE) {
-            return false;
+        for (uint64_t j = 0; j < i; j++) {
+            if (servers[j].id == servers[i].id || strcmp(servers[j].address, servers[i].address) == 0) {
+                return false;
+            }
         }
-        at = zero + 2;
     }
     return true;
 }

@@ -20,7 +20,7 @@ struct guards_world {
     /* A snapshot goes to this peer, or went until less than GUARD_AFTER_TRANSFER_MS ago; id 0: to any peer. */
     bool (*transfer_recent)(void *arg, raft_id id);
     bool (*reachable)(void *arg, raft_id id); /* both streams are up */
-    uint64_t (*log_bytes)(void *arg);         /* since the newest snapshot */
+    uint64_t (*log_bytes)(void *arg);         /* since the newest snapshot; UINT64_MAX: it has nowhere to go on */
     uint64_t (*now_ms)(void *arg);
     /* libraft or a peer broke what must hold: the process ends (production), or the node is dead and this returns. */
     void (*fatal)(void *arg, const char *sentence);

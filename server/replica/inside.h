@@ -197,7 +197,7 @@ void operations_free(struct replica *replica);
 /* passing on, both sides */
 void passing_send(struct replica *replica);
 void passing_take_operations(struct replica *replica, struct member *member, const struct frame_operations *frame);
-void passing_take_outcomes(struct replica *replica, const struct frame_outcomes *frame);
+void passing_take_outcomes(struct replica *replica, const struct member *member, const struct frame_outcomes *frame);
 void passing_stream_lost(struct replica *replica, const struct member *member);
 void passing_answer(struct replica *replica, struct passed *passed, uint64_t number, enum operation_status status,
                     const struct outcome *outcome);
@@ -228,6 +228,7 @@ struct reads {
     struct read_list waiting; /* for a barrier, or to be asked for */
     struct read_list asked;   /* FRAME_READ_INDEX was sent */
     struct read_list indexed; /* wait until `index` is applied */
+    struct read_list refused; /* `number` is the status to answer with */
     struct read_request *requests;
     size_t n_requests;
     uint64_t n_pending;

@@ -264,7 +264,7 @@ static void on_frame(void *arg, struct peer *peer, const struct frame *frame)
         passing_take_operations(replica, member, &frame->operations);
         return;
     case FRAME_OUTCOMES:
-        passing_take_outcomes(replica, &frame->outcomes);
+        passing_take_outcomes(replica, member, &frame->outcomes);
         return;
     case FRAME_READ_INDEX:
         reads_take_request(replica, member, &frame->read_index);

@@ -83,12 +83,13 @@ static struct operation *find_passed(struct operations *operations, uint64_t num
     return operation;
 }
 
-static void take_result(struct replica *replica, const struct frame_operation_result *result)
+static void take_result(struct replica *replica, const struct member *member,
+                        const struct frame_operation_result *result)
 {
     struct operations *operations = &replica->operations;
     struct operation *operation = find_passed(operations, result->number);
-    if (operation == NULL) {
-        return; /* its time is over */
+    if (operation == NULL || operation->to != member->id) {
+        return; /* its time is over, or another one was asked */
     }
     operation_list_remove(&operations->passed, operation);
     bool again = result->status == OPERATION_NO_LEADER && replica->closing == CLOSING_NOT;
@@ -108,13 +109,13 @@ static void take_result(struct replica *replica, const struct frame_operation_re
     operation_answer(replica, operation, result->status, applied ? &result->outcome : NULL);
 }
 
-void passing_take_outcomes(struct replica *replica, const struct frame_outcomes *frame)
+void passing_take_outcomes(struct replica *replica, const struct member *member, const struct frame_outcomes *frame)
 {
     if (memcmp(frame->run_id, replica->run_id, sizeof frame->run_id) != 0) {
         return; /* meant for the process before this one */
     }
     for (size_t i = 0; i < frame->n_results && !replica->dead; i++) {
-        take_result(replica, &frame->results[i]);
+        take_result(replica, member, &frame->results[i]);
     }
     replica_want_turn(replica);
 }

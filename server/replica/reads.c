@@ -57,7 +57,7 @@ void replica_read(struct replica *replica, struct replica_read *read)
     bool overloaded = replica->reads.n_pending > LIMIT_OPERATIONS_QUEUED;
     read->number = replica->closing != CLOSING_NOT ? OPERATION_NO_LEADER : overloaded ? OPERATION_OVERLOADED : 0;
     read->state = READ_WAITING;
-    list_append(&replica->reads.waiting, read);
+    list_append(read->number == 0 ? &replica->reads.waiting : &replica->reads.refused, read);
     replica_want_turn(replica);
 }
 
@@ -192,14 +192,14 @@ static void ask_again(struct reads *reads, uint64_t number)
     }
 }
 
-/* Those that replica_read could not take carry their answer in `number`; they are the newest. */
 static void answer_refused(struct replica *replica)
 {
-    struct replica_read *read = replica->reads.waiting.last;
-    while (read != NULL && read->number != 0) {
-        list_remove(&replica->reads.waiting, read);
+    struct read_list refused = replica->reads.refused;
+    replica->reads.refused = (struct read_list){0}; /* `done` may ask again */
+    while (refused.first != NULL) {
+        struct replica_read *read = refused.first;
+        list_remove(&refused, read);
         answer(replica, read, (enum operation_status)read->number);
-        read = replica->reads.waiting.last;
     }
 }
 
@@ -312,6 +312,7 @@ void reads_answer_all(struct replica *replica)
     for (struct batch *batch = replica->operations.batches; batch != NULL; batch = batch->next) {
         reads_detach(replica, batch);
     }
+    answer_refused(replica);
     answer_until(replica, &reads->waiting, UINT64_MAX);
     answer_until(replica, &reads->asked, UINT64_MAX);
     answer_until(replica, &reads->indexed, UINT64_MAX);

@@ -213,7 +213,9 @@ void transfer_take_ack(struct replica *replica, struct member *member, const str
 
 void transfer_stream_up(struct replica *replica, struct member *member)
 {
-    if (replica_running(replica) && member->sending != NULL && member->sending->active) {
+    /* Who leads no more mustn't make anybody believe so until the next tick ends the transfer. */
+    if (replica_running(replica) && replica->raft.state == RAFT_LEADER && member->sending != NULL &&
+        member->sending->active) {
         sending_offer(member->sending);
     }
 }
@@ -326,6 +328,7 @@ static void receiving_drop(struct replica *replica)
         return;
     }
     receiving->unwanted = true;
+    guards_close(&replica->guards); /* what guard 6 holds names this file and this table */
     if (receiving->working) {
         return;
     }
@@ -691,11 +694,21 @@ struct lock_table *transfer_take_table(struct replica *replica, struct snapshot_
     return table;
 }
 
+/* Entries came all the same, and nobody will offer it again. */
+static void receiving_tick(struct replica *replica)
+{
+    const struct receiving *receiving = replica->receiving;
+    if (receiving != NULL && !receiving->unwanted && replica->raft.last_applied >= receiving->info.index) {
+        receiving_drop(replica);
+    }
+}
+
 /* ---- both ---- */
 
 void transfer_tick(struct replica *replica)
 {
     uint64_t now_ns = replica_now_ns(replica);
+    receiving_tick(replica);
     for (size_t i = 0; i < replica->members.n; i++) {
         if (replica->members.list[i]->sending != NULL) {
             sending_tick(replica->members.list[i]->sending, now_ns);

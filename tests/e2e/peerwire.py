@@ -81,11 +81,12 @@ def parse_fields(body):
     return fields
 
 
-def hello_body(name, to, cluster_id, incarnation):
+def hello_body(name, to, cluster_id, incarnation, run_id=None, number=1):
+    """A member's hello: of a new run of its process, or of the one with `run_id`, as its connection `number`."""
     return b"".join([
         field_varint(1, 1), field_varint(2, 1), field_varint(3, 1), field_varint(4, 1), field_varint(5, 0),
-        field_varint(6, 0), field_bytes(7, cluster_id), field_bytes(8, incarnation), field_bytes(9, os.urandom(16)),
-        field_bytes(10, os.urandom(32)), field_fixed64(11, 1), field_bytes(12, name.encode()),
+        field_varint(6, 0), field_bytes(7, cluster_id), field_bytes(8, incarnation), field_bytes(9, run_id or os.urandom(16)),
+        field_bytes(10, os.urandom(32)), field_fixed64(11, number), field_bytes(12, name.encode()),
         field_bytes(13, to.encode()), field_bytes(14, b"127.0.0.1:1"),
     ])  # fmt: skip
 

@@ -185,12 +185,13 @@ def test_a_valid_handshake_with_an_outcome_that_is_none():
     with Cluster(flags=["--election-timeout", "3000"]) as cluster:
         cluster.start()
         leader, follower = cluster.leader(), cluster.followers()[0]
-        cluster_id, incarnation = (ask_hello(leader, follower.name)[field] for field in (7, 8))
+        cluster_id, incarnation, leader_run_id = (ask_hello(leader, follower.name)[field] for field in (7, 8, 9))
         run_id = ask_hello(follower, leader.name)[9]
         leader.signal(signal.SIGSTOP)  # so that it doesn't answer itself
         answers = []
         with socket.create_connection(("127.0.0.1", follower.raft_port), timeout=20) as connection:
-            say_hello(connection, hello_body(leader.name, follower.name, cluster_id, incarnation))
+            # of the leader's own run: another one would end the stream by which the operation is to be passed on
+            say_hello(connection, hello_body(leader.name, follower.name, cluster_id, incarnation, leader_run_id, 2**40))
             asking = threading.Thread(target=lambda: answers.append(follower.acquire("hostile-outcome")))
             asking.start()
             done = field_varint(2, 1) + field_bytes(3, field_varint(1, 1))

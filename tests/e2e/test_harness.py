@@ -14,7 +14,6 @@ def test_a_wait_ends_at_once_with_its_node_and_says_why():
     flags = ["--http", f"127.0.0.1:{http_port}", "--raft", f"127.0.0.1:{raft_port}"]
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", http_port))
-        taken.listen()
         node = Node("unlucky", os.path.join(ROOT, unique("unlucky")), flags, http_port, raft_port).start()
         began = time.monotonic()
         try:

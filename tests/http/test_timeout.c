@@ -4,7 +4,8 @@
 
 #include "harness.h"
 
-#define GET "GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+#define GET           "GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+#define POST(n, body) "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: " n "\r\n\r\n" body
 
 static struct harness harness;
 
@@ -136,9 +137,9 @@ static void half_a_request_behind_a_whole_one_is_closed(void **state)
 {
     (void)state;
     static const char *const starts[] = {
-        GET "G",
-        GET "GET / HTTP/1.1\r\nHo",
-        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nabGET",
+        (GET "G"),
+        (GET "GET / HTTP/1.1\r\nHo"),
+        POST("2", "abGET"),
         "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\nGET",
     };
     for (size_t i = 0; i < sizeof starts / sizeof starts[0]; i++) {
@@ -157,10 +158,10 @@ static void an_idle_connection_stays_after_requests_of_every_shape(void **state)
     (void)state;
     static const char *const requests[] = {
         GET,
-        GET GET,
+        (GET GET),
         "GET /?a=b&c HTTP/1.1\r\nHost:   h  \r\nX-Folded: a\r\n  b\r\nX-Empty:\r\n\r\n",
-        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n",
-        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nabcde" GET,
+        POST("0", ""),
+        (POST("5", "abcde") GET),
         "GET http://h/%20%41 HTTP/1.1\r\nHost: h\r\n\r\n",
     };
     for (size_t i = 0; i < sizeof requests / sizeof requests[0]; i++) {

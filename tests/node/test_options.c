@@ -311,6 +311,9 @@ static void a_key_file_must_be_long_enough_and_private(void **state)
         assert_int_equal(parse(&options, line, &error), rows[i].verdict);
         assert_int_equal(options.cluster_key_len, rows[i].verdict == OPTIONS_RUN ? rows[i].bytes : 0);
         options_close(&options);
+        for (size_t at = 0; at < sizeof options.cluster_key; at++) {
+            assert_int_equal(options.cluster_key[at], 0); /* nothing of it stays in memory */
+        }
         assert_int_equal(unlink(path), 0);
     }
 }
