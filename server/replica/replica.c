@@ -309,6 +309,9 @@ void replica_free(struct replica *replica, bool crash)
     arena_close(&replica->apply_arena);
     arena_close(&replica->answer_arena);
     buffer_close(&replica->spec);
+    if (slice_is_present(replica->options.cluster_key)) { /* the copy in the arena */
+        explicit_bzero((void *)replica->options.cluster_key.base, replica->options.cluster_key.len);
+    }
     arena_close(&replica->arena);
     free(replica);
 }

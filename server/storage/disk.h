@@ -44,6 +44,8 @@ struct disk {
     enum error (*read)(struct disk_file *file, uint64_t offset, void *base, size_t len, size_t *got, int *os_error);
     /* Writes; durable only after sync. */
     enum error (*write)(struct disk_file *file, uint64_t offset, const void *base, size_t len, int *os_error);
+    /* What was written is durable on success, and what is read from then on is what is durable: after an earlier sync that
+     * failed, maybe in another process, a cache may show pages that never reached the disk and that count as clean. */
     enum error (*sync)(struct disk_file *file, int *os_error);
     /* Never calls back before it returns. Two may be in flight; they may be done in any order. */
     void (*submit)(void *impl, struct disk_write *write);

@@ -169,7 +169,13 @@ static enum error uv_disk_write(struct disk_file *file, uint64_t offset, const v
 
 static enum error uv_disk_sync(struct disk_file *file, int *os_error)
 {
-    return fdatasync(file->fd) == 0 ? ERROR_NONE : failed(os_error);
+    if (fdatasync(file->fd) != 0) {
+        return failed(os_error);
+    }
+    /* After a failed sync the kernel takes the pages for clean, and no later sync writes them: whoever reads them sees what
+     * the disk doesn't have. Nothing is dirty now, so all of it can be dropped; where that fails there is no cache. */
+    (void)posix_fadvise(file->fd, 0, 0, POSIX_FADV_DONTNEED);
+    return ERROR_NONE;
 }
 
 /* ---- names ---- */

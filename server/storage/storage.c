@@ -99,6 +99,45 @@ static enum error begun_sync(struct storage *storage, struct error_text *text)
     return error == ERROR_NONE ? error : storage_failure_tell(&failure, text);
 }
 
+/* Syncs a directory's files before anything of them is read: the process before may have died of a failed sync, and what
+ * it wrote may stand in the cache alone (disk.h). Else a start that believes such bytes is contradicted by the next one. */
+static enum error settle_directory(struct storage *storage, const char *directory, struct storage_failure *failure)
+{
+    struct storage_names names;
+    char path[STORAGE_PATH_BYTES];
+    enum error error = storage_names_read(&names, storage->disk, directory, failure);
+    if (error != ERROR_NONE) {
+        return error == ERROR_NOT_FOUND ? ERROR_NONE : error;
+    }
+    for (size_t i = 0; i < names.n_names && error == ERROR_NONE; i++) {
+        const char *name = names.names[i];
+        size_t len = strlen(name);
+        bool ours = strcmp(name, STORAGE_PATH_IDENTITY) == 0 || strcmp(name, STORAGE_PATH_VOTE) == 0 ||
+                    strcmp(name, "highest") == 0 || strcmp(name, "newest") == 0 ||
+                    (len > 8 && strcmp(name + len - 8, ".segment") == 0) ||
+                    (len > 9 && strcmp(name + len - 9, ".snapshot") == 0);
+        bool top = strcmp(directory, ".") == 0;
+        if (ours &&
+            snprintf(path, sizeof path, "%s%s%s", top ? "" : directory, top ? "" : "/", name) < (int)sizeof path) {
+            error = storage_io_sync_path(storage->disk, path, failure);
+        }
+    }
+    storage_names_close(&names);
+    return error;
+}
+
+static enum error settle(struct storage *storage, struct storage_failure *failure)
+{
+    enum error error = settle_directory(storage, ".", failure);
+    if (error == ERROR_NONE) {
+        error = settle_directory(storage, STORAGE_PATH_LOG, failure);
+    }
+    if (error == ERROR_NONE) {
+        error = settle_directory(storage, STORAGE_PATH_SNAPSHOT, failure);
+    }
+    return error;
+}
+
 static enum error open_directory(struct storage *storage, struct error_text *text)
 {
     struct storage_failure failure;
@@ -112,7 +151,10 @@ static enum error open_directory(struct storage *storage, struct error_text *tex
         (void)storage_failure_set(&failure, error, STORAGE_PATH_LOCK, 0, "lock", os_error);
         return storage_failure_tell(&failure, text);
     }
-    error = storage_names_read(&names, storage->disk, ".", &failure);
+    error = settle(storage, &failure);
+    if (error == ERROR_NONE) {
+        error = storage_names_read(&names, storage->disk, ".", &failure);
+    }
     if (error != ERROR_NONE) {
         return storage_failure_tell(&failure, text);
     }

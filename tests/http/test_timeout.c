@@ -160,7 +160,7 @@ static void an_idle_connection_stays_after_requests_of_every_shape(void **state)
         GET,
         (GET GET),
         "GET /?a=b&c HTTP/1.1\r\nHost:   h  \r\nX-Folded: a\r\n  b\r\nX-Empty:\r\n\r\n",
-        POST("0", ""),
+        (POST("0", "")),
         (POST("5", "abcde") GET),
         "GET http://h/%20%41 HTTP/1.1\r\nHost: h\r\n\r\n",
     };

@@ -143,6 +143,7 @@ static struct media_inode *inode_clone(const struct media_inode *from)
     struct media_inode *inode = calloc(1, sizeof *inode);
     CHECK(inode != NULL);
     inode->directory = from->directory;
+    inode->lying = from->lying;
     buffer_append(&inode->live, from->live.base, from->live.len);
     buffer_append(&inode->durable, from->durable.base, from->durable.len);
     inode->writes = copy_of(from->writes, from->n_writes * sizeof *from->writes);
@@ -383,6 +384,13 @@ void media_sync(struct media *media, uint32_t number)
         put_bytes(&inode->durable, write->offset, write->bytes, write->len);
     }
     forget_writes(inode);
+    if (inode->lying) { /* disk.h: after a sync that succeeded what is read is what is durable */
+        size_t missing = inode->live.len > inode->durable.len ? inode->live.len - inode->durable.len : 0;
+        memset(buffer_extend(&inode->durable, missing), 0, missing);
+        buffer_clear(&inode->live);
+        buffer_append(&inode->live, inode->durable.base, inode->durable.len);
+        inode->lying = false;
+    }
 }
 
 void media_sync_half(struct media *media, uint32_t number, struct rng *rng)
@@ -395,6 +403,7 @@ void media_sync_half(struct media *media, uint32_t number, struct rng *rng)
         }
     }
     forget_writes(inode);
+    inode->lying = true;
 }
 
 uint64_t media_used(const struct media *media)

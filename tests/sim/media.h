@@ -53,6 +53,7 @@ struct media_inode {
     struct media_write *writes;
     size_t n_writes;
     size_t writes_capacity;
+    bool lying;       /* a sync failed: `live` shows pages that the kernel takes for clean and that never got there */
     uint64_t *blocks; /* number of the asynchronous write that each block holds, 0: none */
     size_t n_blocks;
     /* A directory. */
