@@ -442,6 +442,25 @@ static void test_wrong_key_is_refused(void **state)
     different_keys(TEST_KEY, TEST_KEY "and more", "its proof is wrong: it has another cluster key", NULL);
 }
 
+/* A frame that comes back to its sender is refused for its kind already; were it not, the tag would be another one. */
+static void test_each_direction_has_a_key_of_its_own(void **state)
+{
+    (void)state;
+    uint8_t tags[2][AUTH_TAG_BYTES], again[AUTH_TAG_BYTES];
+    const struct auth_transcript transcript = {.dialer = slice_of("one hello"), .acceptor = slice_of("another")};
+    const enum auth_side sides[] = {AUTH_DIALER, AUTH_ACCEPTOR};
+    for (size_t i = 0; i < 2; i++) {
+        struct auth_tagger *tagger = auth_open(slice_of(TEST_KEY), sides[i], &transcript);
+        struct auth_tagger *other_end = auth_open(slice_of(TEST_KEY), sides[i], &transcript);
+        auth_tag(tagger, 0, slice_of("header"), slice_of("body"), tags[i]);
+        auth_tag(other_end, 0, slice_of("header"), slice_of("body"), again);
+        assert_memory_equal(tags[i], again, AUTH_TAG_BYTES);
+        auth_close(tagger);
+        auth_close(other_end);
+    }
+    assert_memory_not_equal(tags[0], tags[1], AUTH_TAG_BYTES);
+}
+
 static void test_key_of_less_than_32_bytes_is_no_key(void **state)
 {
     (void)state;
@@ -480,6 +499,7 @@ int main(void)
         cmocka_unit_test(test_a_whole_recorded_session_is_worth_nothing),
         cmocka_unit_test(test_key_against_no_key_is_refused_and_both_say_so),
         cmocka_unit_test(test_wrong_key_is_refused),
+        cmocka_unit_test(test_each_direction_has_a_key_of_its_own),
         cmocka_unit_test(test_key_of_less_than_32_bytes_is_no_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -159,6 +159,118 @@ static void offer_another(struct node *node, const struct node *from)
     raft_free(configuration.base);
 }
 
+static bool is_following(void *arg)
+{
+    return node_status(arg).role == REPLICA_FOLLOWER;
+}
+
+/* One that was away, and then alone: what it is offered is up to the test. `from` is the id of the leader that was, whose
+ * newest snapshot of two chunks is in `offer` and `bytes`. */
+static struct node *open_with_one_alone(struct cluster *cluster, uint64_t seed, struct frame_install_snapshot *offer,
+                                        struct buffer *configuration, struct buffer bytes[2], struct member **from)
+{
+    struct error_text text = {{0}};
+    struct storage_snapshot_reader *reader;
+    struct storage_snapshot_info info;
+    open_with_small_snapshots(cluster, seed);
+    struct node *leader = cluster_wait_leader(cluster);
+    struct node *away = cluster_other(cluster, leader);
+    raft_id id = leader->replica->raft.id;
+    node_kill(away, SIM_KILLED);
+    (void)work_hard(cluster, leader, 150);
+    cluster_run(cluster, 1000);
+    assert_int_equal(storage_snapshot_open(leader->storage, &reader, &text), ERROR_NONE);
+    storage_snapshot_reader_info(reader, &info);
+    assert_int_equal(info.chunks, 2);
+    for (uint64_t i = 0; i < 2; i++) {
+        assert_int_equal(storage_snapshot_read(reader, i, &bytes[i], &text), ERROR_NONE);
+    }
+    buffer_append_slice(configuration, info.configuration);
+    storage_snapshot_reader_close(reader);
+    *offer = (struct frame_install_snapshot){.term = leader->replica->raft.current_term,
+                                             .last_index = info.index,
+                                             .last_term = info.term,
+                                             .configuration_index = info.configuration_index,
+                                             .configuration = buffer_slice(configuration),
+                                             .size = info.size,
+                                             .chunks = info.chunks,
+                                             .checksum = info.checksum};
+    for (unsigned i = 0; i < 3; i++) {
+        if (&cluster->nodes[i] != away) {
+            node_kill(&cluster->nodes[i], SIM_KILLED);
+        }
+    }
+    node_start(away);
+    cluster_wait(cluster, 5000, is_following, away, "the member to be up");
+    *from = member_by_id(away->replica, id);
+    return away;
+}
+
+static void take_chunk(struct cluster *cluster, struct node *node, struct member *from,
+                       const struct frame_install_snapshot *offer, uint64_t number, const struct buffer *bytes)
+{
+    const struct frame_snapshot_chunk chunk = {
+        .last_index = offer->last_index, .last_term = offer->last_term, .number = number, .bytes = buffer_slice(bytes)};
+    transfer_take_chunk(node->replica, from, &chunk);
+    cluster_run(cluster, 200);
+}
+
+/* The chunks are whole and can be decoded, and aren't those that were announced. */
+static void received_snapshot_is_verified_before_it_is_installed(void **state)
+{
+    (void)state;
+    struct cluster cluster;
+    struct frame_install_snapshot offer;
+    struct buffer configuration, bytes[2];
+    struct member *from;
+    buffer_init(&configuration);
+    buffer_init(&bytes[0]);
+    buffer_init(&bytes[1]);
+    struct node *node = open_with_one_alone(&cluster, 90, &offer, &configuration, bytes, &from);
+    assert_true(node_status(node).last_snapshot_index < offer.last_index);
+    for (int i = 0; i < 2; i++) {
+        struct frame_install_snapshot offered = offer;
+        offered.checksum ^= i == 0;
+        transfer_take_descriptor(node->replica, from, &offered);
+        cluster_run(&cluster, 200);
+        take_chunk(&cluster, node, from, &offered, 0, &bytes[0]);
+        take_chunk(&cluster, node, from, &offered, 1, &bytes[1]);
+        assert_null(node->replica->receiving);
+        assert_int_equal(node_status(node).last_snapshot_index == offer.last_index, i == 1);
+        assert_string_equal(node->complaint, "");
+    }
+    cluster_close(&cluster);
+    buffer_close(&configuration);
+    buffer_close(&bytes[0]);
+    buffer_close(&bytes[1]);
+}
+
+static void transfer_goes_on_behind_the_chunks_that_arrived(void **state)
+{
+    (void)state;
+    struct cluster cluster;
+    struct frame_install_snapshot offer;
+    struct buffer configuration, bytes[2];
+    struct member *from;
+    buffer_init(&configuration);
+    buffer_init(&bytes[0]);
+    buffer_init(&bytes[1]);
+    struct node *node = open_with_one_alone(&cluster, 91, &offer, &configuration, bytes, &from);
+    transfer_take_descriptor(node->replica, from, &offer);
+    cluster_run(&cluster, 200);
+    take_chunk(&cluster, node, from, &offer, 0, &bytes[0]);
+    transfer_stream_lost(node->replica, from);
+    transfer_take_descriptor(node->replica, from, &offer);
+    cluster_run(&cluster, 200);
+    take_chunk(&cluster, node, from, &offer, 1, &bytes[1]);
+    assert_int_equal(node_status(node).last_snapshot_index, offer.last_index);
+    assert_string_equal(node->complaint, "");
+    cluster_close(&cluster);
+    buffer_close(&configuration);
+    buffer_close(&bytes[0]);
+    buffer_close(&bytes[1]);
+}
+
 static bool has_stopped(void *arg)
 {
     return !((struct node *)arg)->up;
@@ -298,6 +410,8 @@ int main(void)
         cmocka_unit_test(renewals_go_on_for_long_on_full_disks),
         cmocka_unit_test(transfer_survives_a_cut_and_a_crash_of_the_receiver),
         cmocka_unit_test(newer_snapshot_replaces_one_that_waits),
+        cmocka_unit_test(received_snapshot_is_verified_before_it_is_installed),
+        cmocka_unit_test(transfer_goes_on_behind_the_chunks_that_arrived),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -361,6 +361,23 @@ static void put_bytes(struct buffer *content, uint64_t offset, const void *bytes
     memcpy(content->base + offset, bytes, len);
 }
 
+/* Owner of a whole block that was written synchronously since the file got its name: a marker that a start has put
+ * behind what it cut off. */
+#define BLOCK_SYNCHRONOUS UINT64_MAX
+
+static void own_block(struct media_inode *inode, uint64_t block, uint64_t number)
+{
+    if (block >= inode->n_blocks) {
+        size_t n = (inode->live.len + LIMIT_BLOCK_BYTES - 1) / LIMIT_BLOCK_BYTES;
+        CHECK(block < n);
+        inode->blocks = realloc(inode->blocks, n * sizeof *inode->blocks);
+        CHECK(inode->blocks != NULL);
+        memset(inode->blocks + inode->n_blocks, 0, (n - inode->n_blocks) * sizeof *inode->blocks);
+        inode->n_blocks = n;
+    }
+    inode->blocks[block] = number;
+}
+
 void media_write(struct media *media, uint32_t number, uint64_t offset, const void *bytes, size_t len)
 {
     struct media_inode *inode = media->inodes[number];
@@ -371,8 +388,9 @@ void media_write(struct media *media, uint32_t number, uint64_t offset, const vo
     inode->writes = grow(inode->writes, inode->n_writes, &inode->writes_capacity, sizeof *inode->writes);
     inode->writes[inode->n_writes++] = (struct media_write){.offset = offset, .len = len, .bytes = copy_of(bytes, len)};
     uint64_t last = (offset + len - 1) / LIMIT_BLOCK_BYTES;
-    for (uint64_t block = offset / LIMIT_BLOCK_BYTES; block <= last && block < inode->n_blocks; block++) {
-        inode->blocks[block] = 0;
+    bool whole = offset % LIMIT_BLOCK_BYTES == 0 && len % LIMIT_BLOCK_BYTES == 0;
+    for (uint64_t block = offset / LIMIT_BLOCK_BYTES; block <= last && (whole || block < inode->n_blocks); block++) {
+        own_block(inode, block, whole ? BLOCK_SYNCHRONOUS : 0);
     }
 }
 
@@ -423,19 +441,6 @@ uint64_t media_record_begin(struct media *media, size_t len)
     media->records[media->n_records++] =
         (struct media_record){.floor = media->floor, .n_blocks = (uint32_t)(len / LIMIT_BLOCK_BYTES)};
     return media->n_records;
-}
-
-static void own_block(struct media_inode *inode, uint64_t block, uint64_t number)
-{
-    if (block >= inode->n_blocks) {
-        size_t n = (inode->live.len + LIMIT_BLOCK_BYTES - 1) / LIMIT_BLOCK_BYTES;
-        CHECK(block < n);
-        inode->blocks = realloc(inode->blocks, n * sizeof *inode->blocks);
-        CHECK(inode->blocks != NULL);
-        memset(inode->blocks + inode->n_blocks, 0, (n - inode->n_blocks) * sizeof *inode->blocks);
-        inode->n_blocks = n;
-    }
-    inode->blocks[block] = number;
 }
 
 static void put_durable(struct media_inode *inode, uint64_t number, uint64_t offset, const void *bytes, size_t len)
@@ -531,7 +536,7 @@ bool media_overwrites_acknowledged(const struct media *media, uint32_t number, u
     const struct media_inode *inode = media->inodes[number];
     for (uint64_t block = offset / LIMIT_BLOCK_BYTES; block < (offset + len) / LIMIT_BLOCK_BYTES; block++) {
         uint64_t record = block < inode->n_blocks ? inode->blocks[block] : 0;
-        if (record != 0 && media->records[record - 1].acknowledged) {
+        if (record != 0 && record != BLOCK_SYNCHRONOUS && media->records[record - 1].acknowledged) {
             return true;
         }
     }
@@ -546,6 +551,9 @@ enum sim_block media_block(const struct media *media, uint32_t number, uint64_t 
     if (wanted == 0) {
         return SIM_BLOCK_NEVER;
     }
+    if (wanted == BLOCK_SYNCHRONOUS) {
+        return SIM_BLOCK_UNCERTAIN;
+    }
     uint32_t *whole = calloc(media->n_records + 1, sizeof *whole); /* blocks of each write that are still there */
     CHECK(whole != NULL);
     enum sim_block result = SIM_BLOCK_UNCERTAIN;
@@ -553,7 +561,7 @@ enum sim_block media_block(const struct media *media, uint32_t number, uint64_t 
         const struct media_inode *other = media->inodes[i];
         for (size_t b = 0; other != NULL && b < other->n_blocks; b++) {
             uint64_t record = other->blocks[b];
-            if (record == 0 || ++whole[record] != media->records[record - 1].n_blocks) {
+            if (record == 0 || record == BLOCK_SYNCHRONOUS || ++whole[record] != media->records[record - 1].n_blocks) {
                 continue;
             }
             if (media->records[record - 1].complete && media->records[record - 1].floor >= wanted) {

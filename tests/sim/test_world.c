@@ -242,7 +242,12 @@ static void a_later_write_vouches_for_what_was_done_when_it_was_submitted(void *
     struct submitted submitted[2];
     char path[] = "log";
     machine_open(&machine, 1);
-    put_file(&machine, path, sizeof blocks, 0, true);
+    put_file(&machine, "tmp", sizeof blocks, 0, true);
+    int os_error;
+    struct disk *disk = disk_of(&machine);
+    assert_int_equal(disk->rename(disk->impl, "tmp", path, &os_error),
+                     ERROR_NONE); /* what was filled before is no record */
+    assert_int_equal(disk->sync_directory(disk->impl, "", &os_error), ERROR_NONE);
     struct disk_file *file = open_file(&machine, path, DISK_LOG);
     sim_disk_each(machine.node->disk, note_inode, path);
     submit(&machine, file, 0, &submitted[0]);

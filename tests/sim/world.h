@@ -212,7 +212,7 @@ void sim_disk_flip(struct sim_disk *disk, uint32_t inode, uint64_t offset, uint8
 /* What an asynchronous write left in a block. */
 enum sim_block {
     SIM_BLOCK_NEVER,     /* no asynchronous write since the file got its name */
-    SIM_BLOCK_UNCERTAIN, /* written, and no later record on the media can tell that it was acknowledged */
+    SIM_BLOCK_UNCERTAIN, /* written, and no later record on the media can tell that it was acknowledged; or by a start */
     SIM_BLOCK_WITNESSED, /* acknowledged, and a whole write that was submitted after that is on the media */
 };
 enum sim_block sim_disk_block(const struct sim_disk *disk, uint32_t inode, uint64_t offset);

@@ -12,8 +12,8 @@
 static void told_fatal(void *arg, const char *path, uint64_t offset, const char *what, int os_error)
 {
     struct member *member = arg;
-    (void)os_error;
     member->fatals++;
+    member->fatal_os_error = os_error;
     member->fatal_offset = offset;
     (void)snprintf(member->fatal_path, sizeof member->fatal_path, "%s", path);
     (void)snprintf(member->fatal_what, sizeof member->fatal_what, "%s", what);

@@ -44,6 +44,7 @@ struct member {
     char fatal_path[64];
     uint64_t fatal_offset;
     char fatal_what[64];
+    int fatal_os_error;
     unsigned called_after_fatal;
     bool closed;
 

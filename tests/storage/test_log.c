@@ -1,4 +1,5 @@
 /* The log without accidents: what is acknowledged, when, in which records, and that it is there again. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -296,6 +297,25 @@ static void truncated_entries_stay_away(void **state)
     assert_int_equal(storage_next_index(member->storage), 2);
 }
 
+/* The one accident here: all that an operator gets to know. */
+static void a_failed_write_is_told_with_path_offset_and_cause(void **state)
+{
+    struct member *member = *state;
+    world_advance(member->world, 2000);
+    uint64_t offset = member->storage->offset;
+    member_append(member, 2, 1, 50);
+    storage_flush(member->storage);
+    member->world->fail_at = member->world->count + 1;
+    world_finish_write(member->world, 0);
+    assert_int_equal(member->fatals, 1);
+    assert_string_equal(member->fatal_path, "log/00000000000000000001.segment");
+    assert_int_equal(member->fatal_offset, offset);
+    assert_string_equal(member->fatal_what, "write");
+    assert_int_equal(member->fatal_os_error, EIO);
+    assert_int_equal(member->n_acked, 0);
+    member_crash(member, WORLD_LOSE);
+}
+
 static void term_and_vote_are_kept(void **state)
 {
     struct member *member = *state;
@@ -335,6 +355,7 @@ int main(void)
         TEST(closing_cancels_what_is_not_done),
         TEST(figures_count_what_lies_behind_the_snapshot),
         TEST(truncated_entries_stay_away),
+        TEST(a_failed_write_is_told_with_path_offset_and_cause),
         TEST(term_and_vote_are_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -189,6 +189,25 @@ static void a_reader_keeps_its_file_when_a_newer_one_is_published(void **state)
     buffer_close(&expected);
 }
 
+static void an_older_snapshot_that_cannot_be_removed_is_fatal(void **state)
+{
+    struct member *member = *state;
+    char path[STORAGE_PATH_BYTES];
+    fill(member, 20, 100);
+    assert_true(member_snapshot(member, 8, 3));
+    world_run(member->world);
+    assert_true(member_snapshot(member, 14, 3));
+    assert_true(world_run_work(member->world));
+    assert_false(member->publishing);
+    member->world->fail_at = member->world->count + 1;
+    assert_true(world_run_work(member->world));
+    assert_int_equal(member->fatals, 1);
+    storage_path_snapshot(path, 8);
+    assert_string_equal(member->fatal_path, path);
+    assert_string_equal(member->fatal_what, "unlink");
+    member_crash(member, WORLD_LOSE);
+}
+
 static void a_chunk_that_went_bad_is_refused_when_it_is_read(void **state)
 {
     struct member *member = *state;
@@ -275,6 +294,29 @@ static void an_install_empties_the_log(void **state)
     member_check(member);
     fill(member, 30, 5000);
     reopen(member, true);
+}
+
+/* So that nothing that was ever written there follows on, whatever its sequence. */
+static void an_install_begins_a_new_chain_that_later_snapshots_repeat(void **state)
+{
+    struct member *member = *state;
+    fill(member, 30, 5000);
+    uint64_t segment = member->storage->segments[member->storage->current].number;
+    uint64_t sequence = member->storage->sequence;
+    uint64_t chain = member->storage->chain;
+    assert_true(member_snapshot(member, 200, 0));
+    world_run(member->world);
+    const struct storage_begin begin = member->storage->begin;
+    assert_int_equal(begin.segment, segment + 1);
+    assert_int_equal(begin.sequence, sequence);
+    assert_true(begin.chain != chain);
+    fill(member, 4, 100);
+    assert_true(member_snapshot(member, 203, 2));
+    world_run(member->world);
+    reopen(member, false);
+    assert_int_equal(member->storage->begin.segment, begin.segment);
+    assert_int_equal(member->storage->begin.sequence, begin.sequence);
+    assert_true(member->storage->begin.chain == begin.chain);
 }
 
 static void an_install_may_go_below_the_logs_end(void **state)
@@ -580,10 +622,12 @@ int main(void)
         TEST(at_least_the_trailing_entries_stay),
         TEST(spares_are_bounded),
         TEST(a_reader_keeps_its_file_when_a_newer_one_is_published),
+        TEST(an_older_snapshot_that_cannot_be_removed_is_fatal),
         TEST(a_chunk_that_went_bad_is_refused_when_it_is_read),
         TEST(a_received_file_is_read_back_while_it_grows),
         TEST(a_chunk_over_its_bound_is_refused),
         TEST(an_install_empties_the_log),
+        TEST(an_install_begins_a_new_chain_that_later_snapshots_repeat),
         TEST(an_install_may_go_below_the_logs_end),
         TEST(appends_before_an_install_are_answered_and_after_it_wait),
         TEST(an_install_waits_for_its_segment),
