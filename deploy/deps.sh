@@ -11,10 +11,10 @@ set -eu
 raft_version=0.22.1
 sources=/etc/apt/sources.list.d/baton-bookworm-backports.sources
 
-# To build: libaio, libuv and libbsd (an ordered tree) come with headers only; curl is for the quickstart and the tests.
+# To build, and curl for the quickstart and the tests.
 packages="gcc libc6-dev cmake ninja-build pkg-config
     libuv1-dev libmicrohttpd-dev libjansson-dev libprotobuf-c-dev protobuf-c-compiler libxxhash-dev libaio-dev libgnutls28-dev
-    libbsd-dev libcmocka-dev curl"
+    libcmocka-dev curl"
 
 fail() {
     printf 'deps.sh: %s\n' "$*" >&2

@@ -5,8 +5,8 @@
 #
 # Ends with a line `N passed, N failed`, and with 0 when none failed. A step counts for one; a program that ends with such
 # a line itself, and ctest, count for each of their tests. A step that can't be checked here (another release's formatter)
-# says why, and counts for neither. Needs no network once tests/deps.sh has nothing to do. Everything that is written is
-# below build/; the log of each step is build/tests/STEP.log.
+# says why, and counts for neither. Needs no network once tests/deps.sh has nothing to do and tests/containers has made its
+# images' layers. Everything that is written is below build/; the log of each step is build/tests/STEP.log.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 logs=$PWD/build/tests
@@ -79,6 +79,29 @@ simulation() {
     ctest --test-dir build/release --no-tests=error --output-on-failure -L sim
 }
 
+# Some fresh seeds, in the build that watches every access.
+sanitized_simulation() {
+    build/asan/tests/sim/sim --seeds 20 --fresh --steps 10000 --jobs "$jobs"
+}
+
+# The end-to-end tests wait more than they compute, so the two builds' run side by side. Left out of the sanitized one is what
+# measures memory.
+sanitized_end_to_end_begin() {
+    asan=build/asan/server/node/batond
+    { [ -x "$asan" ] && tests/e2e/run.sh "$asan" -test_bounds; } >"$logs/asan-e2e.out" 2>&1 </dev/null &
+    sanitized=$!
+    trap 'kill "$sanitized" 2>/dev/null' EXIT
+    trap 'exit 1' HUP INT TERM
+}
+
+sanitized_end_to_end_finish() {
+    wait "$sanitized"
+    status=$?
+    trap - EXIT
+    cat "$logs/asan-e2e.out"
+    return "$status"
+}
+
 # built_and_tested PRESET
 built_and_tested() {
     if step "$1: build" build "$1"; then
@@ -96,21 +119,27 @@ step 'format' tests/checks/format.sh
 step 'includes' tests/checks/includes.py
 step 'shell scripts' tests/checks/shell.sh
 step 'spelling' tests/checks/spelling.sh
-built_and_tested debug
+step 'limits' tests/checks/limits.py
+step 'openapi: lint' tests/openapi/lint.sh
 built_and_tested asan
 if step 'clang: build' build clang; then
     step 'tidy' tests/checks/tidy.sh build/clang
 else
     skip 'tidy' "clang didn't build it"
 fi
+step 'containers' tests/containers/run.sh
 if step 'release: build' build release; then
+    step 'licences' tests/checks/licenses.sh build/release/server/node/batond
     step 'release: unit tests' unit_tests release
     step 'simulation' simulation
+    step 'asan: simulation' sanitized_simulation
+    sanitized_end_to_end_begin
     step 'end to end' tests/e2e/run.sh build/release/server/node/batond
+    step 'asan: end to end' sanitized_end_to_end_finish
 else
-    skip 'release: unit tests' "it isn't built"
-    skip 'simulation' "it isn't built"
-    skip 'end to end' "it isn't built"
+    for name in 'licences' 'release: unit tests' 'simulation' 'asan: simulation' 'end to end' 'asan: end to end'; do
+        skip "$name" "it isn't built"
+    done
 fi
 
 printf '\n%d passed, %d failed\n' "$passed" "$failed"

@@ -36,16 +36,35 @@ enum api_route {
     API_RENEW,
     API_RELEASE,
     API_LOCK_STATUS,
+    API_LOCK_LIST,
+    API_REVOKE,
+    API_SCHEDULE_PUT,
+    API_SCHEDULE_GET,
+    API_SCHEDULE_DELETE,
+    API_SCHEDULE_LIST,
+    API_SCHEDULE_RUNS,
     API_HEALTH,
     API_HEALTH_LIVE,
     API_HEALTH_READY,
+    API_METRICS,
+    API_OPENAPI,
+    API_ROUTES, /* one past the last */
 };
+
+/* What a route does, for whoever dispatches it. */
+enum api_kind {
+    API_KIND_LOCAL, /* this node answers from what it knows of itself */
+    API_KIND_READ,  /* a linearizable read of the table, or a stale one */
+    API_KIND_WRITE, /* `command` is to be proposed */
+};
+enum api_kind api_route_kind(enum api_route route); /* API_ROUTE_NONE: local */
 
 struct api_request {
     enum api_route route;
-    bool stale; /* ?consistency=stale */
-    struct slice schedule_id;
-    struct command command; /* acquire, renew, release; the key is absent when the client sent none */
+    bool stale;               /* ?consistency=stale */
+    struct slice schedule_id; /* absent on routes without one */
+    struct command command;   /* API_KIND_WRITE; an acquire's key is absent when the client sent none */
+    struct list_query list;   /* the lists; `limit` alone counts for the runs */
 };
 
 /* Codes that aren't outcomes of core. */
@@ -66,10 +85,11 @@ enum api_code {
 };
 
 /* An answer, ready to be sent. */
+#define API_ALLOW_BYTES 32u
 struct api_answer {
     unsigned status;
     const char *content_type;
-    const char *allow;            /* METHOD_NOT_ALLOWED; else NULL */
+    char allow[API_ALLOW_BYTES];  /* METHOD_NOT_ALLOWED: the header, terminated; else empty */
     unsigned retry_after_s;       /* 0: no header */
     struct slice idempotency_key; /* header; absent: none */
     struct buffer body;
@@ -77,7 +97,8 @@ struct api_answer {
 void api_answer_init(struct api_answer *answer);
 void api_answer_close(struct api_answer *answer);
 
-/* True and `request` (its slices in `arena` or in `input`), or false and a problem in `answer`. */
+/* True and `request` (its slices in `arena` or in `input`), or false and a problem in `answer`; then of `request` only the
+ * route counts (API_ROUTE_NONE when there is none). */
 bool api_parse(const struct api_input *input, struct arena *arena, struct api_request *request,
                struct api_answer *answer) MUST_CHECK;
 
@@ -86,10 +107,25 @@ size_t api_body_limit(struct slice method, struct slice path);
 /* The answer to a command that was applied. `request` is what api_parse made (with its key filled in). */
 void api_render_outcome(const struct api_request *request, const struct outcome *outcome, struct api_answer *answer);
 void api_render_status(struct slice schedule_id, const struct schedule_view *view, struct api_answer *answer);
+/* GET /locks. `rest` says what follows the last of them, and so whether `next` is null, ID or ID!TOKEN. */
+void api_render_locks(const struct grant_view *locks, size_t n, enum list_rest rest, struct api_answer *answer);
+/* GET /schedules/{id} of a schedule that has a policy; `last_run` may be NULL. */
+void api_render_schedule(const struct policy_view *policy, const struct run_view *last_run, struct api_answer *answer);
+void api_render_schedules(const struct policy_view *policies, size_t n, bool more, struct api_answer *answer);
+void api_render_runs(const struct run_view *runs, size_t n, struct api_answer *answer);
+/* openapi/baton.yaml, as it was when this was built. */
+void api_render_openapi(struct api_answer *answer);
+
 /* `field` (may be NULL) names the place, `detail` says what to do; both end up in the body. */
 void api_render_problem(enum api_code code, const char *field, const char *detail, struct api_answer *answer);
-/* 504 with the key that makes a repeat safe (absent: none). */
-void api_render_unknown(struct slice idempotency_key, struct api_answer *answer);
+/* 504, with the key that makes a repeat safe (absent: none), or with what to do without one. */
+void api_render_unknown(const struct api_request *request, struct slice idempotency_key, struct api_answer *answer);
+
+/* Why a node can't serve, or isn't as it should be. */
+struct api_reason {
+    const char *code; /* "no_leader", "catching_up", … */
+    const char *text; /* a sentence for people, with what to do where there is something to do */
+};                    /* rendered as one string, "CODE: TEXT" */
 
 struct api_health {
     bool serving;       /* 200, else 503 */
@@ -104,7 +140,7 @@ struct api_health {
     size_t n_members;
     const char *version;
     uint64_t uptime_ms;
-    const char *const *reasons;
+    const struct api_reason *reasons;
     size_t n_reasons;
 };
 void api_render_health(const struct api_health *health, struct api_answer *answer);
@@ -124,10 +160,24 @@ struct api_code_row {
 };
 const struct api_code_row *api_code_rows(size_t *n);
 struct api_route_row {
-    const char *method;
-    const char *path; /* with {placeholders} */
+    const char *method; /* "GET" takes HEAD as well */
+    const char *path;   /* with {placeholders} */
     enum api_route route;
+    enum api_kind kind;
+    const char *parameters; /* of the query, by name, with spaces between */
 };
 const struct api_route_row *api_route_rows(size_t *n);
+/* A field of a route's body. */
+struct api_field {
+    const char *name;
+    const char *type; /* of JSON: "string", "integer", "boolean" or "object" */
+    bool required;
+    uint64_t min; /* bytes of a string, value of an integer */
+    uint64_t max;
+    uint64_t otherwise; /* value of an integer that isn't given */
+};
+bool api_field(enum api_route route, size_t i, struct api_field *field); /* the i-th; false past the last */
+/* The row's path that `path` (as sent) has the form of, whatever the method; NULL when there is none. */
+const char *api_route_path(struct slice path);
 
 #endif

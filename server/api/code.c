@@ -14,7 +14,7 @@ static const struct api_code_row rows[] = {
     [API_INVALID_FIELD] = {"invalid_field", 400, "A field has an invalid value"},
     [API_UNKNOWN_FIELD] = {"unknown_field", 400, "A field is unknown"},
     [API_INVALID_NAME] = {"invalid_name", 400, "A name has an invalid form"},
-    [API_NOT_FOUND] = {"not_found", 404, "There is nothing at this path"},
+    [API_NOT_FOUND] = {"not_found", 404, "There is nothing here"},
     [API_METHOD_NOT_ALLOWED] = {"method_not_allowed", 405, "This path doesn't take this method"},
     [API_BODY_TOO_LARGE] = {"body_too_large", 413, "The body is too large"},
     [API_FORBIDDEN] = {"forbidden", 403, "This is not allowed"},
@@ -59,27 +59,19 @@ const struct api_code_row *code_row_named(const char *code)
     check_failed("a code of the table", __FILE__, __LINE__);
 }
 
-json_t *problem_new(const struct api_code_row *row, const char *detail)
+struct json_writer problem_begin(struct api_answer *answer, const struct api_code_row *row, const char *detail)
 {
     char type[64];
     (void)snprintf(type, sizeof type, "urn:baton:problem:%s", row->code);
-    json_t *problem = json_object();
-    CHECK(problem != NULL);
-    json_put(problem, "type", json_string(type));
-    json_put(problem, "title", json_string(row->title));
-    json_put(problem, "status", json_number(row->status));
-    json_put(problem, "code", json_string(row->code));
-    json_put(problem, "detail", json_text(slice_of(detail)));
-    return problem;
-}
-
-void answer_with_problem(struct api_answer *answer, const struct api_code_row *row, json_t *problem)
-{
-    answer_with(answer, row->status, problem);
+    struct json_writer json = answer_begin(answer, row->status);
     answer->content_type = "application/problem+json";
-    if (row->status == 503) {
-        answer->retry_after_s = 1;
-    }
+    answer->retry_after_s = row->status == 503 ? 1 : 0;
+    json_put_word(&json, "type", type);
+    json_put_word(&json, "title", row->title);
+    json_put_number(&json, "status", row->status);
+    json_put_word(&json, "code", row->code);
+    json_put_word(&json, "detail", detail);
+    return json;
 }
 
 bool refuse(struct api_answer *answer, enum api_code code, struct slice field, const char *detail, ...)
@@ -89,12 +81,12 @@ bool refuse(struct api_answer *answer, enum api_code code, struct slice field, c
     va_start(arguments, detail);
     (void)vsnprintf(sentence, sizeof sentence, detail, arguments);
     va_end(arguments);
-    json_t *problem = problem_new(code_row(code), sentence);
+    struct json_writer json = problem_begin(answer, code_row(code), sentence);
     if (slice_is_present(field)) {
         field.len = field.len < FIELD_SHOWN_BYTES ? field.len : FIELD_SHOWN_BYTES;
-        json_put(problem, "field", json_text(field));
+        json_put_text(&json, "field", field);
     }
-    answer_with_problem(answer, code_row(code), problem);
+    answer_end(&json);
     return false;
 }
 
@@ -103,17 +95,27 @@ void api_render_problem(enum api_code code, const char *field, const char *detai
     (void)refuse(answer, code, slice_of(field), "%s", detail);
 }
 
-void api_render_unknown(struct slice idempotency_key, struct api_answer *answer)
+static const char *unknown_detail(const struct api_request *request, bool has_key)
 {
-    const struct api_code_row *row = code_row(API_OUTCOME_UNKNOWN);
-    json_t *problem =
-        problem_new(row, slice_is_present(idempotency_key)
-                             ? "The request may or may not take effect. Send it again with the same Idempotency-Key."
-                             : "The request may or may not take effect. Sending it again is safe.");
-    if (slice_is_present(idempotency_key)) {
-        json_put(problem, "idempotency_key", json_text(idempotency_key));
+    if (has_key) {
+        return "The request may or may not take effect. Send it again with the same Idempotency-Key.";
     }
-    answer_with_problem(answer, row, problem);
+    if (request->route == API_REVOKE && request->command.revoke.token == 0) {
+        return "The request may or may not take effect. Look at the schedule's runs before you send it again: without "
+               "a "
+               "token it revokes whoever has the lock by then.";
+    }
+    return "The request may or may not take effect. Sending it again is safe.";
+}
+
+void api_render_unknown(const struct api_request *request, struct slice idempotency_key, struct api_answer *answer)
+{
+    const char *detail = unknown_detail(request, slice_is_present(idempotency_key));
+    struct json_writer json = problem_begin(answer, code_row(API_OUTCOME_UNKNOWN), detail);
+    if (slice_is_present(idempotency_key)) {
+        json_put_text(&json, "idempotency_key", idempotency_key);
+    }
+    answer_end(&json);
     answer->idempotency_key = idempotency_key;
 }
 

@@ -1,37 +1,50 @@
 /* route: the one table of routes; method, path, query and headers become a request. Paths are compared as they were sent,
  * only what stands for a name is percent-decoded. */
+#include <stdio.h>
 #include <string.h>
 
 #include "api/json.h"
+#include "api/request.h"
 #include "base/limits.h"
 
+#define LOCK_PATH     "/locks/{schedule_id}"
+#define SCHEDULE_PATH "/schedules/{schedule_id}"
+
+/* `Allow` names the methods of a path in the order of these rows. */
 static const struct api_route_row rows[] = {
-    {"POST", "/locks/{schedule_id}", API_ACQUIRE},
-    {"GET", "/locks/{schedule_id}", API_LOCK_STATUS},
-    {"DELETE", "/locks/{schedule_id}", API_RELEASE},
-    {"POST", "/locks/{schedule_id}/renew", API_RENEW},
-    {"GET", "/health", API_HEALTH},
-    {"GET", "/health/live", API_HEALTH_LIVE},
-    {"GET", "/health/ready", API_HEALTH_READY},
+    {"POST", LOCK_PATH, API_ACQUIRE, API_KIND_WRITE, ""},
+    {"GET", LOCK_PATH, API_LOCK_STATUS, API_KIND_READ, "consistency"},
+    {"DELETE", LOCK_PATH, API_RELEASE, API_KIND_WRITE, "token outcome"},
+    {"POST", LOCK_PATH "/renew", API_RENEW, API_KIND_WRITE, ""},
+    {"POST", LOCK_PATH "/revoke", API_REVOKE, API_KIND_WRITE, ""},
+    {"GET", "/locks", API_LOCK_LIST, API_KIND_READ, "prefix holder limit after consistency"},
+    {"PUT", SCHEDULE_PATH, API_SCHEDULE_PUT, API_KIND_WRITE, ""},
+    {"GET", SCHEDULE_PATH, API_SCHEDULE_GET, API_KIND_READ, "consistency"},
+    {"DELETE", SCHEDULE_PATH, API_SCHEDULE_DELETE, API_KIND_WRITE, ""},
+    {"GET", SCHEDULE_PATH "/runs", API_SCHEDULE_RUNS, API_KIND_READ, "limit consistency"},
+    {"GET", "/schedules", API_SCHEDULE_LIST, API_KIND_READ, "prefix limit after consistency"},
+    {"GET", "/health", API_HEALTH, API_KIND_LOCAL, ""},
+    {"GET", "/health/live", API_HEALTH_LIVE, API_KIND_LOCAL, ""},
+    {"GET", "/health/ready", API_HEALTH_READY, API_KIND_LOCAL, ""},
+    {"GET", "/metrics", API_METRICS, API_KIND_LOCAL, ""},
+    {"GET", "/openapi.yaml", API_OPENAPI, API_KIND_LOCAL, ""},
 };
 #define N_ROWS (sizeof rows / sizeof rows[0])
-
-/* What `Allow` says for each path of the table (a test holds the two against each other). */
-static const struct {
-    const char *path;
-    const char *allow;
-} allows[] = {
-    {"/locks/{schedule_id}", "POST, GET, DELETE"},
-    {"/locks/{schedule_id}/renew", "POST"},
-    {"/health", "GET"},
-    {"/health/live", "GET"},
-    {"/health/ready", "GET"},
-};
 
 const struct api_route_row *api_route_rows(size_t *n)
 {
     *n = N_ROWS;
     return rows;
+}
+
+enum api_kind api_route_kind(enum api_route route)
+{
+    for (size_t i = 0; i < N_ROWS; i++) {
+        if (rows[i].route == route) {
+            return rows[i].kind;
+        }
+    }
+    return API_KIND_LOCAL;
 }
 
 size_t api_body_limit(struct slice method, struct slice path)
@@ -40,6 +53,8 @@ size_t api_body_limit(struct slice method, struct slice path)
     (void)path;
     return (size_t)LIMIT_BODY_BYTES;
 }
+
+/* ---- matching ---- */
 
 /* Takes what stands before the next '/' off `rest`, with that '/'. */
 static struct slice take_segment(struct slice *rest)
@@ -75,140 +90,64 @@ static bool path_matches(struct slice path, const char *pattern, struct slice *n
     return path_ends && form_ends;
 }
 
-/* ---- names ---- */
-
-static int hex_digit(uint8_t c)
+const char *api_route_path(struct slice path)
 {
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* False for a bad escape. The result needs not be terminated, and may hold any bytes. */
-static bool percent_decode(struct slice encoded, struct arena *arena, struct slice *decoded)
-{
-    *decoded = encoded;
-    if (memchr(encoded.base, '%', encoded.len) == NULL) {
-        return true;
-    }
-    uint8_t *out = arena_alloc(arena, encoded.len);
-    if (out == NULL) {
-        return false;
-    }
-    size_t n = 0;
-    for (size_t i = 0; i < encoded.len; i++) {
-        out[n] = encoded.base[i];
-        if (encoded.base[i] == '%') {
-            int high = i + 2 < encoded.len ? hex_digit(encoded.base[i + 1]) : -1;
-            int low = i + 2 < encoded.len ? hex_digit(encoded.base[i + 2]) : -1;
-            if (high < 0 || low < 0) {
-                return false;
-            }
-            out[n] = (uint8_t)(high << 4 | low);
-            i += 2;
-        }
-        n++;
-    }
-    *decoded = (struct slice){.base = out, .len = n};
-    return true;
-}
-
-static bool name_is_valid(struct slice name)
-{
-    if (name.len == 0 || name.len > LIMIT_NAME_BYTES) {
-        return false;
-    }
-    for (size_t i = 0; i < name.len; i++) {
-        uint8_t c = name.base[i];
-        bool alphanumeric = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
-        if (!alphanumeric && (i == 0 || c == 0 || strchr("._:@~-", c) == NULL)) {
-            return false;
+    struct slice name;
+    for (size_t i = 0; i < N_ROWS; i++) {
+        if (path_matches(path, rows[i].path, &name)) {
+            return rows[i].path;
         }
     }
-    return true;
+    return NULL;
 }
+
+/* RFC 9110: HEAD is GET without the body, which http leaves out. */
+static bool takes_method(const struct api_route_row *row, struct slice method)
+{
+    return slice_equal(method, slice_of(row->method)) ||
+           (slice_equal(method, slice_of("HEAD")) && strcmp(row->method, "GET") == 0);
+}
+
+/* The row of method and path; NULL when there is none, and then the methods that the path takes are in `allow`. */
+static const struct api_route_row *find_row(const struct api_input *input, struct slice *name,
+                                            char allow[API_ALLOW_BYTES])
+{
+    size_t len = 0;
+    allow[0] = 0;
+    for (size_t i = 0; i < N_ROWS; i++) {
+        struct slice found = {0};
+        if (!path_matches(input->path, rows[i].path, &found)) {
+            continue;
+        }
+        if (takes_method(&rows[i], input->method)) {
+            *name = found;
+            allow[0] = 0;
+            return &rows[i];
+        }
+        len += (size_t)snprintf(allow + len, API_ALLOW_BYTES - len, "%s%s%s", len == 0 ? "" : ", ", rows[i].method,
+                                strcmp(rows[i].method, "GET") == 0 ? ", HEAD" : "");
+        CHECK(len < API_ALLOW_BYTES);
+    }
+    return NULL;
+}
+
+/* ---- the request ---- */
 
 static bool parse_schedule_id(struct slice encoded, struct arena *arena, struct api_request *request,
                               struct api_answer *answer)
 {
-    if (!percent_decode(encoded, arena, &request->schedule_id) || !name_is_valid(request->schedule_id)) {
-        return refuse(answer, API_INVALID_NAME, slice_of("schedule_id"),
-                      "A schedule id is 1 to %u bytes of A-Z a-z 0-9 . _ : @ ~ -, and begins with a letter or a digit.",
-                      LIMIT_NAME_BYTES);
+    if (!slice_is_present(encoded)) {
+        return true;
     }
-    return true;
+    return (percent_decode(encoded, arena, &request->schedule_id) && schedule_id_is_valid(request->schedule_id)) ||
+           refuse(answer, API_INVALID_NAME, slice_of("schedule_id"),
+                  "A schedule id is 1 to %u bytes of A-Z a-z 0-9 . _ : @ ~ -, and begins with a letter or a digit.",
+                  LIMIT_NAME_BYTES);
 }
-
-/* ---- query ---- */
-
-/* Decimal digits without a sign or leading zeros, 1 to LIMIT_NUMBER_MAX. */
-static bool parse_token(struct slice text, uint64_t *token)
-{
-    if (text.len == 0 || text.len > 16 || text.base[0] == '0') {
-        return false;
-    }
-    *token = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.base[i] < '0' || text.base[i] > '9') {
-            return false;
-        }
-        *token = *token * 10 + (uint64_t)(text.base[i] - '0');
-    }
-    return *token <= LIMIT_NUMBER_MAX;
-}
-
-static bool parse_parameter(const struct api_pair *pair, struct api_request *request, struct api_answer *answer)
-{
-    struct release_command *release = &request->command.release;
-    if (request->route == API_RELEASE && slice_equal(pair->name, slice_of("token"))) {
-        return parse_token(pair->value, &release->token) ||
-               refuse(answer, API_INVALID_FIELD, pair->name,
-                      "The query parameter token must be an integer from 1 to %llu.", LIMIT_NUMBER_MAX);
-    }
-    if (request->route == API_RELEASE && slice_equal(pair->name, slice_of("outcome"))) {
-        release->has_outcome = true;
-        return (run_outcome_parse(pair->value, &release->outcome) &&
-                (release->outcome == RUN_SUCCEEDED || release->outcome == RUN_FAILED ||
-                 release->outcome == RUN_ABANDONED)) ||
-               refuse(answer, API_INVALID_FIELD, pair->name,
-                      "The query parameter outcome must be succeeded, failed or abandoned.");
-    }
-    if (request->route == API_LOCK_STATUS && slice_equal(pair->name, slice_of("consistency"))) {
-        request->stale = true;
-        return slice_equal(pair->value, slice_of("stale")) ||
-               refuse(answer, API_INVALID_FIELD, pair->name,
-                      "The query parameter consistency must be stale; leave it out for a linearizable read.");
-    }
-    return refuse(answer, API_UNKNOWN_FIELD, pair->name, "Remove the query parameter: this route doesn't know it.");
-}
-
-static bool parse_query(const struct api_input *input, struct api_request *request, struct api_answer *answer)
-{
-    for (size_t i = 0; i < input->n_query; i++) {
-        if (!parse_parameter(&input->query[i], request, answer)) {
-            return false;
-        }
-        for (size_t j = 0; j < i; j++) { /* no route has more than two, so this stays short */
-            if (slice_equal(input->query[i].name, input->query[j].name)) {
-                return refuse(answer, API_INVALID_FIELD, input->query[i].name,
-                              "The query parameter is given twice: give it once.");
-            }
-        }
-    }
-    if (request->route == API_RELEASE && request->command.release.token == 0) {
-        return refuse(answer, API_INVALID_FIELD, slice_of("token"),
-                      "The query parameter token is missing: give the token of the grant to release.");
-    }
-    return true;
-}
-
-/* ---- the rest ---- */
 
 static bool parse_key(const struct api_input *input, struct api_request *request, struct api_answer *answer)
 {
-    if (input->n_idempotency_keys == 0) {
+    if (request->route != API_ACQUIRE || input->n_idempotency_keys == 0) {
         return true;
     }
     request->command.acquire.idempotency_key = input->idempotency_key;
@@ -218,62 +157,21 @@ static bool parse_key(const struct api_input *input, struct api_request *request
                   LIMIT_OCCURRENCE_BYTES);
 }
 
-static bool parse_content(const struct api_input *input, struct arena *arena, struct api_request *request,
-                          struct api_answer *answer)
-{
-    struct slice id = request->schedule_id;
-    switch (request->route) {
-    case API_ACQUIRE:
-        request->command.kind = COMMAND_ACQUIRE;
-        request->command.acquire.schedule_id = id;
-        return parse_key(input, request, answer) && body_parse(input->body, arena, request, answer);
-    case API_RENEW:
-        request->command.kind = COMMAND_RENEW;
-        request->command.renew.schedule_id = id;
-        return body_parse(input->body, arena, request, answer);
-    case API_RELEASE:
-        request->command.kind = COMMAND_RELEASE;
-        request->command.release.schedule_id = id;
-        break;
-    default:
-        break;
-    }
-    return input->body.len == 0 || refuse(answer, API_INVALID_FIELD, slice_of("body"),
-                                          "Send this request without a body: everything is in its path and query.");
-}
-
-static bool find_route(const struct api_input *input, struct api_request *request, struct slice *name,
-                       struct api_answer *answer)
-{
-    const char *path = NULL;
-    for (size_t i = 0; i < N_ROWS; i++) {
-        if (path_matches(input->path, rows[i].path, name)) {
-            path = rows[i].path;
-            if (slice_equal(input->method, slice_of(rows[i].method))) {
-                request->route = rows[i].route;
-                return true;
-            }
-        }
-    }
-    if (path == NULL) {
-        return refuse(answer, API_NOT_FOUND, (struct slice){0},
-                      "There is nothing at this path. Look it up in the API's description.");
-    }
-    for (size_t i = 0; i < sizeof allows / sizeof allows[0]; i++) {
-        if (strcmp(allows[i].path, path) == 0) {
-            answer->allow = allows[i].allow;
-        }
-    }
-    return refuse(answer, API_METHOD_NOT_ALLOWED, (struct slice){0}, "Use one of the methods that this path takes: %s.",
-                  answer->allow);
-}
-
 bool api_parse(const struct api_input *input, struct arena *arena, struct api_request *request,
                struct api_answer *answer)
 {
     *request = (struct api_request){.route = API_ROUTE_NONE};
     struct slice name = {0};
-    return find_route(input, request, &name, answer) &&
-           (!slice_is_present(name) || parse_schedule_id(name, arena, request, answer)) &&
-           parse_query(input, request, answer) && parse_content(input, arena, request, answer);
+    const struct api_route_row *row = find_row(input, &name, answer->allow);
+    if (row == NULL && answer->allow[0] == 0) {
+        return refuse(answer, API_NOT_FOUND, (struct slice){0},
+                      "There is nothing at this path. Look it up in the API's description, which is at /openapi.yaml.");
+    }
+    if (row == NULL) {
+        return refuse(answer, API_METHOD_NOT_ALLOWED, (struct slice){0},
+                      "Use one of the methods that this path takes: %s.", answer->allow);
+    }
+    request->route = row->route;
+    return parse_schedule_id(name, arena, request, answer) && query_parse(input, row, request, answer) &&
+           parse_key(input, request, answer) && body_parse(input->body, arena, request, answer);
 }

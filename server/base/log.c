@@ -1,7 +1,6 @@
 #include "base/log.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -27,6 +26,13 @@ bool log_level_parse(const char *name, enum log_level *level)
     return false;
 }
 
+static void put_digits(char *text, size_t n, int64_t value)
+{
+    for (; n > 0; value /= 10) {
+        text[--n] = (char)('0' + value % 10);
+    }
+}
+
 void log_render_time(int64_t wall_ms, char text[25])
 {
     const int64_t first = -62167219200000; /* 0000-01-01T00:00:00.000Z */
@@ -36,31 +42,48 @@ void log_render_time(int64_t wall_ms, char text[25])
     time_t seconds = (time_t)((clamped - milliseconds) / 1000);
     struct tm parts;
     CHECK(gmtime_r(&seconds, &parts) != NULL);
-    char wide[64];
-    (void)snprintf(wide, sizeof wide, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", parts.tm_year + 1900, parts.tm_mon + 1,
-                   parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, (int)milliseconds);
-    memcpy(text, wide, 24);
-    text[24] = 0;
+    memcpy(text, "YYYY-MM-DDThh:mm:ss.mmmZ", 25);
+    put_digits(text, 4, parts.tm_year + 1900);
+    put_digits(text + 5, 2, parts.tm_mon + 1);
+    put_digits(text + 8, 2, parts.tm_mday);
+    put_digits(text + 11, 2, parts.tm_hour);
+    put_digits(text + 14, 2, parts.tm_min);
+    put_digits(text + 17, 2, parts.tm_sec);
+    put_digits(text + 20, 3, milliseconds);
+}
+
+/* Bytes of the control character that begins at `i`, 0 when none does: one for ASCII's, two for U+0080 to U+009F, which a
+ * terminal obeys as well. */
+static size_t control_length(struct slice value, size_t i)
+{
+    const uint8_t *c = value.base + i;
+    if (c[0] == 0xc2 && value.len - i > 1 && c[1] >= 0x80 && c[1] <= 0x9f) {
+        return 2;
+    }
+    return c[0] < ' ' || c[0] == 0x7f ? 1 : 0;
 }
 
 static void render_value(struct slice value, struct buffer *line)
 {
     bool plain = value.len > 0;
     for (size_t i = 0; i < value.len && plain; i++) {
-        plain = value.base[i] > ' ' && value.base[i] != '"' && value.base[i] != '=' && value.base[i] != '\\' &&
-                value.base[i] != 0x7f;
+        plain = value.base[i] != ' ' && value.base[i] != '"' && value.base[i] != '=' && value.base[i] != '\\' &&
+                control_length(value, i) == 0;
     }
     if (plain) {
         buffer_append_slice(line, value);
         return;
     }
     buffer_append(line, "\"", 1);
+    size_t control = 0; /* bytes that are left of one */
     for (size_t i = 0; i < value.len; i++) {
         uint8_t byte = value.base[i];
-        if (byte == '"' || byte == '\\') {
-            buffer_printf(line, "\\%c", byte);
-        } else if (byte < ' ' || byte == 0x7f) {
+        control = control > 0 ? control : control_length(value, i);
+        if (control > 0) {
             buffer_printf(line, "\\x%02x", byte);
+            control--;
+        } else if (byte == '"' || byte == '\\') {
+            buffer_printf(line, "\\%c", byte);
         } else {
             buffer_append(line, &byte, 1);
         }

@@ -1,6 +1,7 @@
 /* Commands as messages. A command that breaks the contract's rules is never encoded: once in the log it would be refused
  * by every node, which then stops (law 9). So a broken one aborts the one process whose bug it is. */
 #include "codec/wire.h"
+#include "core/rules.h"
 
 /* The numbers on the disk are those of the .proto file; for this enumeration they happen to be those of the header. */
 _Static_assert(RUN_RUNNING == (int)WIRE__RUN_OUTCOME__RUN_RUNNING, "number on the wire");
@@ -35,6 +36,23 @@ static bool release_is_valid(const struct release_command *release)
     return name_is_valid(release->schedule_id) && (!release->has_outcome || reported);
 }
 
+bool policy_is_valid(const struct policy *policy)
+{
+    return policy_field_out_of_range(policy) == NULL &&
+           (!slice_is_present(policy->description) || sentence_is_valid(policy->description, LIMIT_REASON_BYTES));
+}
+
+static bool put_schedule_is_valid(const struct put_schedule_command *put)
+{
+    return name_is_valid(put->schedule_id) && policy_is_valid(&put->policy);
+}
+
+static bool revoke_is_valid(const struct revoke_command *revoke)
+{
+    return name_is_valid(revoke->schedule_id) && printable_is_valid(revoke->actor, LIMIT_NAME_BYTES) &&
+           revoke->reason.len > 0 && sentence_is_valid(revoke->reason, LIMIT_REASON_BYTES);
+}
+
 bool command_is_valid(const struct command *command)
 {
     switch (command->kind) {
@@ -47,6 +65,14 @@ bool command_is_valid(const struct command *command)
         return name_is_valid(command->renew.schedule_id) && ttl_is_valid(command->renew.has_ttl, command->renew.ttl_ms);
     case COMMAND_RELEASE:
         return release_is_valid(&command->release);
+    case COMMAND_RULES:
+        return command->rules.version >= RULES_VERSION_FIRST && command->rules.version <= rules_version_newest();
+    case COMMAND_PUT_SCHEDULE:
+        return put_schedule_is_valid(&command->put_schedule);
+    case COMMAND_DELETE_SCHEDULE:
+        return name_is_valid(command->delete_schedule.schedule_id);
+    case COMMAND_REVOKE:
+        return revoke_is_valid(&command->revoke);
     }
     return false;
 }
@@ -87,6 +113,37 @@ static void release_to_wire(const struct release_command *release, Wire__Release
     wire->outcome = release->has_outcome ? (Wire__RunOutcome)release->outcome : WIRE__RUN_OUTCOME__RUN_RUNNING;
 }
 
+void policy_to_wire(const struct policy *policy, Wire__Policy *wire)
+{
+    wire__policy__init(wire);
+    wire->estimate_ms = policy->estimate_ms;
+    wire->margin_ms = policy->margin_ms;
+    wire->max_ttl_ms = policy->max_ttl_ms;
+    wire->min_hold_ms = policy->min_hold_ms;
+    wire->slots = policy->slots;
+    wire->max_attempts = policy->max_attempts;
+    wire->has_description = slice_is_present(policy->description);
+    wire->description = wire_bytes(policy->description);
+}
+
+static void put_schedule_to_wire(const struct put_schedule_command *put, struct command_wire *wire)
+{
+    wire__put_schedule__init(&wire->put_schedule);
+    wire->put_schedule.schedule_id = wire_bytes(put->schedule_id);
+    policy_to_wire(&put->policy, &wire->policy);
+    wire->put_schedule.policy = &wire->policy;
+}
+
+static void revoke_to_wire(const struct revoke_command *revoke, Wire__Revoke *wire)
+{
+    wire__revoke__init(wire);
+    wire->schedule_id = wire_bytes(revoke->schedule_id);
+    wire->actor = wire_bytes(revoke->actor);
+    wire->reason = wire_bytes(revoke->reason);
+    wire->token = revoke->token;
+    wire->force = revoke->force;
+}
+
 void command_to_wire(const struct command *command, struct command_wire *wire)
 {
     CHECK(command_is_valid(command));
@@ -117,10 +174,32 @@ void command_to_wire(const struct command *command, struct command_wire *wire)
         wire->command.kind_case = WIRE__COMMAND__KIND_RELEASE;
         wire->command.release = &wire->release;
         break;
+    case COMMAND_RULES:
+        wire__rules__init(&wire->rules);
+        wire->rules.version = command->rules.version;
+        wire->command.kind_case = WIRE__COMMAND__KIND_RULES;
+        wire->command.rules = &wire->rules;
+        break;
+    case COMMAND_PUT_SCHEDULE:
+        put_schedule_to_wire(&command->put_schedule, wire);
+        wire->command.kind_case = WIRE__COMMAND__KIND_PUT_SCHEDULE;
+        wire->command.put_schedule = &wire->put_schedule;
+        break;
+    case COMMAND_DELETE_SCHEDULE:
+        wire__delete_schedule__init(&wire->delete_schedule);
+        wire->delete_schedule.schedule_id = wire_bytes(command->delete_schedule.schedule_id);
+        wire->command.kind_case = WIRE__COMMAND__KIND_DELETE_SCHEDULE;
+        wire->command.delete_schedule = &wire->delete_schedule;
+        break;
+    case COMMAND_REVOKE:
+        revoke_to_wire(&command->revoke, &wire->revoke);
+        wire->command.kind_case = WIRE__COMMAND__KIND_REVOKE;
+        wire->command.revoke = &wire->revoke;
+        break;
     }
 }
 
-/* ---- decoding: each returns false for a field that isn't known ---- */
+/* ---- decoding: each returns false for what isn't known, a field or rules ---- */
 
 static bool acquire_from_wire(const Wire__Acquire *wire, struct acquire_command *acquire)
 {
@@ -160,6 +239,50 @@ static bool release_from_wire(const Wire__Release *wire, struct release_command 
     return wire_is_known(&wire->base);
 }
 
+bool policy_from_wire(const Wire__Policy *wire, struct policy *policy)
+{
+    *policy = (struct policy){
+        .estimate_ms = wire->estimate_ms,
+        .margin_ms = wire->margin_ms,
+        .max_ttl_ms = wire->max_ttl_ms,
+        .min_hold_ms = wire->min_hold_ms,
+        .slots = wire->slots,
+        .max_attempts = wire->max_attempts,
+        .description = wire_optional(wire->has_description, wire->description),
+    };
+    return wire_is_known(&wire->base);
+}
+
+static bool rules_from_wire(const Wire__Rules *wire, struct rules_command *rules)
+{
+    rules->version = wire->version;
+    return wire_is_known(&wire->base) && wire->version <= rules_version_newest();
+}
+
+static bool put_schedule_from_wire(const Wire__PutSchedule *wire, struct put_schedule_command *put)
+{
+    put->schedule_id = wire_slice(wire->schedule_id);
+    return policy_from_wire(wire->policy, &put->policy) && wire_is_known(&wire->base);
+}
+
+static bool delete_schedule_from_wire(const Wire__DeleteSchedule *wire, struct delete_schedule_command *delete)
+{
+    delete->schedule_id = wire_slice(wire->schedule_id);
+    return wire_is_known(&wire->base);
+}
+
+static bool revoke_from_wire(const Wire__Revoke *wire, struct revoke_command *revoke)
+{
+    *revoke = (struct revoke_command){
+        .schedule_id = wire_slice(wire->schedule_id),
+        .actor = wire_slice(wire->actor),
+        .reason = wire_slice(wire->reason),
+        .token = wire->token,
+        .force = wire->force != 0,
+    };
+    return wire_is_known(&wire->base);
+}
+
 enum error command_from_wire(const Wire__Command *wire, struct command *command)
 {
     bool known = wire_is_known(&wire->base); /* a kind that isn't known is such a field, too */
@@ -186,6 +309,22 @@ enum error command_from_wire(const Wire__Command *wire, struct command *command)
     case WIRE__COMMAND__KIND_RELEASE:
         command->kind = COMMAND_RELEASE;
         known = release_from_wire(wire->release, &command->release) && known;
+        break;
+    case WIRE__COMMAND__KIND_RULES:
+        command->kind = COMMAND_RULES;
+        known = rules_from_wire(wire->rules, &command->rules) && known;
+        break;
+    case WIRE__COMMAND__KIND_PUT_SCHEDULE:
+        command->kind = COMMAND_PUT_SCHEDULE;
+        known = put_schedule_from_wire(wire->put_schedule, &command->put_schedule) && known;
+        break;
+    case WIRE__COMMAND__KIND_DELETE_SCHEDULE:
+        command->kind = COMMAND_DELETE_SCHEDULE;
+        known = delete_schedule_from_wire(wire->delete_schedule, &command->delete_schedule) && known;
+        break;
+    case WIRE__COMMAND__KIND_REVOKE:
+        command->kind = COMMAND_REVOKE;
+        known = revoke_from_wire(wire->revoke, &command->revoke) && known;
         break;
     default:
         return known ? ERROR_INVALID : ERROR_VERSION;

@@ -15,6 +15,7 @@
 #include "base/limits.h"
 #include "codec/entry.pb-c.h"
 #include "codec/wire.h"
+#include "core/rules.h"
 
 #define ENTRY_MAGIC        "BTNE"
 #define ENTRY_FORMAT       1u
@@ -73,6 +74,7 @@ void entry_encode(const struct entry *entry, struct buffer *bytes)
     memset(buffer_extend(bytes, ENTRY_PREFIX_BYTES), 0, ENTRY_PREFIX_BYTES);
     entry_append_header(entry, bytes);
     for (size_t i = 0; i < entry->n_commands; i++) {
+        CHECK(rules_version_needed(&entry->commands[i]) <= entry->rules_version);
         (void)entry_pack_command(&entry->commands[i], bytes);
     }
     size_t body = bytes->len - start - ENTRY_PREFIX_BYTES;
@@ -108,10 +110,10 @@ static enum error entry_open(struct slice bytes, uint32_t *rules_version, struct
                          ENTRY_FORMAT);
     }
     *rules_version = bytes_get_u32(bytes.base + 12);
-    if (*rules_version > RULES_VERSION_NEWEST) {
+    if (*rules_version > rules_version_newest()) {
         return error_set(text, ERROR_VERSION,
                          "a log entry needs rules version %u, and this build knows up to %u: install the newer batond",
-                         (unsigned)*rules_version, RULES_VERSION_NEWEST);
+                         (unsigned)*rules_version, (unsigned)rules_version_newest());
     }
     size_t len = bytes_get_u32(bytes.base + 8);
     if (len > bytes.len - ENTRY_PREFIX_BYTES || bytes.len - ENTRY_PREFIX_BYTES - len >= ENTRY_ALIGNMENT) {
@@ -126,6 +128,28 @@ static enum error entry_open(struct slice bytes, uint32_t *rules_version, struct
     return ERROR_NONE;
 }
 
+static enum error entry_take_command(const Wire__Command *wire, size_t number, const struct entry *entry,
+                                     struct command *command, struct error_text *text)
+{
+    enum error error = command_from_wire(wire, command);
+    if (error == ERROR_VERSION) {
+        return error_set(text, error,
+                         "command %zu of a log entry has a kind, a field or rules that this build, whose newest rules "
+                         "are %u, doesn't know: install the newer batond",
+                         number, (unsigned)rules_version_newest());
+    }
+    if (error != ERROR_NONE) {
+        return error_set(text, error, "command %zu of a log entry breaks the rules", number);
+    }
+    uint32_t needed = rules_version_needed(command);
+    if (needed > entry->rules_version) {
+        return error_set(text, ERROR_INVALID,
+                         "command %zu of a log entry needs rules version %u, and the entry says that %u is enough",
+                         number, (unsigned)needed, (unsigned)entry->rules_version);
+    }
+    return ERROR_NONE;
+}
+
 static enum error entry_take_commands(const Wire__Entry *wire, struct arena *arena, struct entry *entry,
                                       struct error_text *text)
 {
@@ -134,20 +158,21 @@ static enum error entry_take_commands(const Wire__Entry *wire, struct arena *are
         return error_set(text, ERROR_INVALID, "a log entry doesn't fit the memory that one may take");
     }
     for (size_t i = 0; i < wire->n_commands; i++) {
-        enum error error = command_from_wire(wire->commands[i], &commands[i]);
-        if (error == ERROR_VERSION) {
-            return error_set(text, error,
-                             "command %zu of a log entry has a kind or a field that this build doesn't know: install "
-                             "the newer batond",
-                             i);
-        }
+        enum error error = entry_take_command(wire->commands[i], i, entry, &commands[i], text);
         if (error != ERROR_NONE) {
-            return error_set(text, error, "command %zu of a log entry breaks the rules", i);
+            return error;
         }
     }
     entry->commands = commands;
     entry->n_commands = wire->n_commands;
     return ERROR_NONE;
+}
+
+enum error entry_check(struct slice bytes, struct error_text *text)
+{
+    uint32_t rules_version;
+    struct slice body;
+    return entry_open(bytes, &rules_version, &body, text);
 }
 
 enum error entry_decode(struct slice bytes, struct arena *arena, struct entry *entry, struct error_text *text)

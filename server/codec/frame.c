@@ -3,6 +3,8 @@
 #include "codec/frame.h"
 
 #include "codec/frame_wire.h"
+#include "codec/snapshot.h"
+#include "core/rules.h"
 
 _Static_assert(FOUNDING_EMPTY == (int)WIRE__FOUNDING_STATE__FOUNDING_EMPTY, "number on the wire");
 _Static_assert(FOUNDING_LIST == (int)WIRE__FOUNDING_STATE__FOUNDING_LIST, "number on the wire");
@@ -10,10 +12,26 @@ _Static_assert(FOUNDING_NONE == (int)WIRE__FOUNDING_STATE__FOUNDING_NONE, "numbe
 
 /* ---- hello and proof ---- */
 
+void frame_hello_set_versions(struct frame_hello *hello)
+{
+    hello->protocol_oldest = PROTOCOL_VERSION_OLDEST;
+    hello->protocol_newest = PROTOCOL_VERSION_NEWEST;
+    hello->rules_oldest = RULES_VERSION_FIRST;
+    hello->rules_newest = rules_version_newest();
+    hello->state_oldest = SNAPSHOT_FORMAT_OLDEST;
+    hello->state_newest = SNAPSHOT_FORMAT_NEWEST;
+}
+
+static bool range_is_valid(uint32_t oldest, uint32_t newest)
+{
+    return oldest >= 1 && oldest <= newest;
+}
+
 static bool hello_is_valid(const struct frame_hello *hello)
 {
-    bool versions = hello->protocol_oldest >= 1 && hello->protocol_oldest <= hello->protocol_newest &&
-                    hello->rules_oldest >= 1 && hello->rules_oldest <= hello->rules_newest;
+    bool versions = range_is_valid(hello->protocol_oldest, hello->protocol_newest) &&
+                    range_is_valid(hello->rules_oldest, hello->rules_newest) &&
+                    range_is_valid(hello->state_oldest, hello->state_newest);
     return versions && name_is_valid(hello->name) && (!slice_is_present(hello->to) || name_is_valid(hello->to)) &&
            (!slice_is_present(hello->http_address) || printable_is_valid(hello->http_address, LIMIT_ADDRESS_BYTES));
 }
@@ -28,6 +46,8 @@ static void frame_encode_hello(const struct frame *frame, struct buffer *body)
     wire.protocol_newest = hello->protocol_newest;
     wire.rules_oldest = hello->rules_oldest;
     wire.rules_newest = hello->rules_newest;
+    wire.state_oldest = hello->state_oldest;
+    wire.state_newest = hello->state_newest;
     wire.founding = hello->founding;
     wire.keyed = hello->keyed;
     wire.cluster_id = wire_fixed(hello->cluster_id, sizeof hello->cluster_id);
@@ -57,6 +77,8 @@ static bool frame_decode_hello(struct slice body, struct arena *arena, struct fr
         .protocol_newest = wire->protocol_newest,
         .rules_oldest = wire->rules_oldest,
         .rules_newest = wire->rules_newest,
+        .state_oldest = wire->state_oldest,
+        .state_newest = wire->state_newest,
         .founding = wire->founding != 0,
         .keyed = wire->keyed != 0,
         .connection_number = wire->connection_number,

@@ -40,6 +40,8 @@ struct frame_hello {
     uint32_t protocol_newest;
     uint32_t rules_oldest;
     uint32_t rules_newest;
+    uint32_t state_oldest; /* formats of the snapshots that the sender can read */
+    uint32_t state_newest;
     bool founding;          /* asks or answers who founded the cluster; cluster id and incarnation aren't compared */
     uint8_t cluster_id[16]; /* zero while unknown */
     uint8_t incarnation[16];
@@ -156,9 +158,12 @@ enum operation_status {
     OPERATION_UNKNOWN,     /* it may or may not take effect */
 };
 
+/* Refusals of one full schedule show the same holders, and those of hundreds of slots are most of them. So results of one
+ * frame may share the array, which then crosses once; at the other end it is shared again. */
 struct frame_operation_result {
     uint64_t number;
     enum operation_status status;
+    uint32_t holders_of;    /* the earlier result whose array the outcome has, counted from 1; 0: its own, or none */
     struct outcome outcome; /* OPERATION_APPLIED */
 };
 
@@ -216,6 +221,9 @@ struct frame {
         struct frame_snapshot_ack snapshot_ack;
     };
 };
+
+/* Fills in what this build speaks, applies and reads: the ranges at the top of a hello. */
+void frame_hello_set_versions(struct frame_hello *hello);
 
 /* The longest body of `kind`; 0 for a kind that doesn't exist. */
 size_t frame_limit(unsigned kind);

@@ -89,7 +89,9 @@ bool frame_decode_operations(struct slice body, struct arena *arena, struct fram
 
 /* ---- outcomes ---- */
 
-static size_t operation_result_pack(const struct frame_operation_result *result, struct buffer *body)
+/* `shared`: the outcome that has its holders, which are in another result; NULL: they are in this one. */
+static size_t operation_result_pack(const struct frame_operation_result *result, const struct outcome *shared,
+                                    struct buffer *body)
 {
     CHECK(status_is_valid((int)result->status));
     struct outcome_wire outcome;
@@ -98,9 +100,11 @@ static size_t operation_result_pack(const struct frame_operation_result *result,
     wire.number = result->number;
     wire.status = (Wire__OperationStatus)result->status;
     if (result->status == OPERATION_APPLIED) {
-        outcome_to_wire(&result->outcome, &outcome);
+        outcome_to_wire(&result->outcome, shared, &outcome);
         wire.outcome = &outcome.outcome;
     }
+    wire.has_holders_of = result->holders_of != 0;
+    wire.holders_of = result->holders_of;
     Wire__OperationResult *results[] = {&wire};
     Wire__Outcomes part;
     wire__outcomes__init(&part);
@@ -115,7 +119,23 @@ static size_t operation_result_pack(const struct frame_operation_result *result,
 
 size_t frame_operation_result_size(const struct frame_operation_result *result)
 {
-    return operation_result_pack(result, NULL) + FRAME_OVERHEAD_BYTES;
+    const struct outcome *shared = result->holders_of == 0 ? NULL : &result->outcome;
+    return operation_result_pack(result, shared, NULL) + FRAME_OVERHEAD_BYTES;
+}
+
+/* The earlier outcome whose holders the result at `i` has; NULL: its own. False when there is none such. */
+static bool find_shared(const struct frame_operation_result *results, size_t i, const struct outcome **shared)
+{
+    const struct frame_operation_result *result = &results[i];
+    *shared = NULL;
+    if (result->holders_of == 0) {
+        return true;
+    }
+    if (result->holders_of > i || result->status != OPERATION_APPLIED) {
+        return false;
+    }
+    *shared = &results[result->holders_of - 1].outcome;
+    return (*shared)->n_holders > 0;
 }
 
 void frame_encode_outcomes(const struct frame *frame, struct buffer *body)
@@ -129,21 +149,31 @@ void frame_encode_outcomes(const struct frame *frame, struct buffer *body)
     head.index = outcomes->index;
     wire_append(&head.base, body);
     for (size_t i = 0; i < outcomes->n_results; i++) {
-        (void)operation_result_pack(&outcomes->results[i], body);
+        const struct outcome *shared;
+        CHECK(find_shared(outcomes->results, i, &shared));
+        (void)operation_result_pack(&outcomes->results[i], shared, body);
     }
 }
 
-static bool operation_result_from_wire(const Wire__OperationResult *wire, struct arena *arena,
-                                       struct frame_operation_result *result)
+/* Becomes the result at `i`, of which those before it are there. */
+static bool operation_result_from_wire(const Wire__OperationResult *wire, struct frame_operation_result *results,
+                                       size_t i, struct arena *arena)
 {
     bool applied = wire->status == WIRE__OPERATION_STATUS__OPERATION_APPLIED;
     if (!wire_is_known(&wire->base) || !status_is_valid((int)wire->status) || applied != (wire->outcome != NULL)) {
         return false;
     }
-    result->number = wire->number;
-    result->status = (enum operation_status)wire->status;
-    result->outcome = (struct outcome){0};
-    return !applied || outcome_from_wire(wire->outcome, arena, &result->outcome) == ERROR_NONE;
+    struct frame_operation_result *result = &results[i];
+    *result = (struct frame_operation_result){
+        .number = wire->number,
+        .status = (enum operation_status)wire->status,
+        .holders_of = wire->holders_of,
+    };
+    const struct outcome *shared;
+    if (!find_shared(results, i, &shared)) {
+        return false;
+    }
+    return !applied || outcome_from_wire(wire->outcome, shared, arena, &result->outcome) == ERROR_NONE;
 }
 
 bool frame_decode_outcomes(struct slice body, struct arena *arena, struct frame *frame)
@@ -161,7 +191,7 @@ bool frame_decode_outcomes(struct slice body, struct arena *arena, struct frame 
         return false;
     }
     for (size_t i = 0; i < wire->n_results; i++) {
-        if (!operation_result_from_wire(wire->results[i], arena, &items[i])) {
+        if (!operation_result_from_wire(wire->results[i], items, i, arena)) {
             return false;
         }
     }

@@ -24,22 +24,56 @@ static bool run_is_valid(const struct run_view *run)
            (run->late_outcome == RUN_OUTCOME_NONE || run_outcome_is_valid(run->late_outcome));
 }
 
-/* What an answer is made of must be there: a held lock has a holder, a wrong field a name. */
-bool outcome_is_valid(const struct outcome *outcome)
+/* Holders stand in refusals, and have no metadata there. Shared ones were looked at where they are written. */
+static bool holders_are_valid(const struct outcome *outcome, const struct outcome *shared)
 {
-    if ((outcome->code == OUTCOME_LOCK_HELD && outcome->n_holders == 0) || outcome->n_holders > LIMIT_SLOTS ||
-        (outcome->code == OUTCOME_INVALID_FIELD && outcome->field == NULL) ||
-        (outcome->field != NULL && !printable_is_valid(slice_of(outcome->field), OUTCOME_FIELD_BYTES)) ||
-        (outcome->has_grant && !grant_is_valid(&outcome->grant)) ||
-        (outcome->has_run && !run_is_valid(&outcome->run))) {
+    if (outcome->n_holders > LIMIT_SLOTS || (outcome->code == OUTCOME_LOCK_HELD && outcome->n_holders == 0)) {
         return false;
     }
+    if (shared != NULL) {
+        return outcome->n_holders > 0 && outcome->holders == shared->holders && outcome->n_holders == shared->n_holders;
+    }
     for (size_t i = 0; i < outcome->n_holders; i++) {
-        if (!grant_is_valid(&outcome->holders[i])) {
+        if (slice_is_present(outcome->holders[i].metadata) || !grant_is_valid(&outcome->holders[i])) {
             return false;
         }
     }
     return true;
+}
+
+/* Only what a revoke lists says what it did. */
+static bool run_has_news(const struct run_view *run)
+{
+    return run->is_newly_revoked || run->is_newly_freed;
+}
+
+/* The runs are what was revoked, so that no refusal has any. */
+static bool runs_are_valid(const struct outcome *outcome)
+{
+    if (outcome->n_runs > LIMIT_SLOTS ||
+        (outcome->n_runs > 0 && (outcome->code != OUTCOME_DONE || outcome->n_holders > 0))) {
+        return false;
+    }
+    for (size_t i = 0; i < outcome->n_runs; i++) {
+        if (!run_is_valid(&outcome->runs[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* What an answer is made of must be there: a held lock has a holder, a wrong field a name. */
+static bool outcome_is_valid(const struct outcome *outcome, const struct outcome *shared)
+{
+    if ((outcome->code == OUTCOME_INVALID_FIELD && outcome->field == NULL) ||
+        (outcome->field != NULL && !printable_is_valid(slice_of(outcome->field), OUTCOME_FIELD_BYTES)) ||
+        (outcome->has_policy &&
+         !(name_is_valid(outcome->policy.schedule_id) && policy_is_valid(&outcome->policy.policy))) ||
+        (outcome->has_grant && !grant_is_valid(&outcome->grant)) ||
+        (outcome->has_run && (!run_is_valid(&outcome->run) || run_has_news(&outcome->run)))) {
+        return false;
+    }
+    return holders_are_valid(outcome, shared) && runs_are_valid(outcome);
 }
 
 /* ---- codes ---- */
@@ -87,6 +121,8 @@ static void grant_to_wire(const struct grant_view *grant, Wire__Grant *wire)
     wire->acquired_wall_ms = grant->acquired_wall_ms;
     wire->expires_wall_ms = grant->expires_wall_ms;
     wire->attempt = grant->attempt;
+    wire->has_is_revoking = grant->is_revoking;
+    wire->is_revoking = grant->is_revoking;
 }
 
 static void run_to_wire(const struct run_view *run, Wire__Run *wire)
@@ -108,6 +144,38 @@ static void run_to_wire(const struct run_view *run, Wire__Run *wire)
     wire->has_late_outcome = run->late_outcome != RUN_OUTCOME_NONE;
     wire->late_outcome = wire->has_late_outcome ? (Wire__RunOutcome)run->late_outcome : WIRE__RUN_OUTCOME__RUN_RUNNING;
     wire->attempt = run->attempt;
+    wire->has_is_newly_revoked = run->is_newly_revoked;
+    wire->is_newly_revoked = run->is_newly_revoked;
+    wire->has_is_newly_freed = run->is_newly_freed;
+    wire->is_newly_freed = run->is_newly_freed;
+}
+
+static void policy_view_to_wire(const struct policy_view *view, struct outcome_wire *wire)
+{
+    wire__policy_view__init(&wire->policy_view);
+    wire->policy_view.schedule_id = wire_bytes(view->schedule_id);
+    policy_to_wire(&view->policy, &wire->policy);
+    wire->policy_view.policy = &wire->policy;
+    wire->policy_view.has_last_success_wall_ms = view->has_success;
+    wire->policy_view.last_success_wall_ms = view->last_success_wall_ms;
+    wire->outcome.policy = &wire->policy_view;
+}
+
+/* Both lists share their place, and one of them is empty. */
+static void outcome_lists_to_wire(const struct outcome *outcome, bool holders_are_shared, struct outcome_wire *wire)
+{
+    wire->outcome.n_holders = holders_are_shared ? 0 : outcome->n_holders;
+    for (size_t i = 0; i < wire->outcome.n_holders; i++) {
+        grant_to_wire(&outcome->holders[i], &wire->holders[i]);
+        wire->holder_pointers[i] = &wire->holders[i];
+    }
+    wire->outcome.holders = wire->holder_pointers;
+    for (size_t i = 0; i < outcome->n_runs; i++) {
+        run_to_wire(&outcome->runs[i], &wire->runs[i]);
+        wire->run_pointers[i] = &wire->runs[i];
+    }
+    wire->outcome.n_runs = outcome->n_runs;
+    wire->outcome.runs = wire->run_pointers;
 }
 
 static void outcome_numbers_to_wire(const struct outcome *outcome, Wire__Outcome *wire)
@@ -124,9 +192,9 @@ static void outcome_numbers_to_wire(const struct outcome *outcome, Wire__Outcome
     wire->margin_ms = outcome->margin_ms;
 }
 
-void outcome_to_wire(const struct outcome *outcome, struct outcome_wire *wire)
+void outcome_to_wire(const struct outcome *outcome, const struct outcome *shared, struct outcome_wire *wire)
 {
-    CHECK(outcome_is_valid(outcome));
+    CHECK(outcome_is_valid(outcome, shared));
     wire__outcome__init(&wire->outcome);
     wire->outcome.code = outcome_code_to_wire(outcome->code);
     if (outcome->field != NULL) {
@@ -143,12 +211,10 @@ void outcome_to_wire(const struct outcome *outcome, struct outcome_wire *wire)
         run_to_wire(&outcome->run, &wire->run);
         wire->outcome.run = &wire->run;
     }
-    for (size_t i = 0; i < outcome->n_holders; i++) {
-        grant_to_wire(&outcome->holders[i], &wire->holders[i]);
-        wire->holder_pointers[i] = &wire->holders[i];
+    if (outcome->has_policy) {
+        policy_view_to_wire(&outcome->policy, wire);
     }
-    wire->outcome.n_holders = outcome->n_holders;
-    wire->outcome.holders = wire->holder_pointers;
+    outcome_lists_to_wire(outcome, shared != NULL, wire);
     outcome_numbers_to_wire(outcome, &wire->outcome);
 }
 
@@ -167,6 +233,7 @@ static bool grant_from_wire(const Wire__Grant *wire, struct grant_view *grant)
         .acquired_wall_ms = wire->acquired_wall_ms,
         .expires_wall_ms = wire->expires_wall_ms,
         .attempt = wire->attempt,
+        .is_revoking = wire->is_revoking != 0,
     };
     return wire_is_known(&wire->base);
 }
@@ -186,14 +253,32 @@ static bool run_from_wire(const Wire__Run *wire, struct run_view *run)
         .outcome = (enum run_outcome)wire->outcome,
         .late_outcome = wire->has_late_outcome ? (int)wire->late_outcome : RUN_OUTCOME_NONE,
         .attempt = wire->attempt,
+        .is_newly_revoked = wire->is_newly_revoked != 0,
+        .is_newly_freed = wire->is_newly_freed != 0,
     };
     return wire_is_known(&wire->base);
 }
 
-static enum error outcome_take_holders(const Wire__Outcome *wire, struct arena *arena, struct outcome *outcome)
+static bool policy_view_from_wire(const Wire__PolicyView *wire, struct policy_view *view)
 {
-    if (wire->n_holders > LIMIT_SLOTS) {
+    *view = (struct policy_view){
+        .schedule_id = wire_slice(wire->schedule_id),
+        .has_success = wire->has_last_success_wall_ms != 0,
+        .last_success_wall_ms = wire->last_success_wall_ms,
+    };
+    return policy_from_wire(wire->policy, &view->policy) && wire_is_known(&wire->base);
+}
+
+static enum error outcome_take_holders(const Wire__Outcome *wire, const struct outcome *shared, struct arena *arena,
+                                       struct outcome *outcome)
+{
+    if (wire->n_holders > LIMIT_SLOTS || (shared != NULL && wire->n_holders > 0)) {
         return ERROR_INVALID;
+    }
+    if (shared != NULL) {
+        outcome->holders = shared->holders;
+        outcome->n_holders = shared->n_holders;
+        return ERROR_NONE;
     }
     if (wire->n_holders == 0) {
         return ERROR_NONE;
@@ -212,6 +297,28 @@ static enum error outcome_take_holders(const Wire__Outcome *wire, struct arena *
     return ERROR_NONE;
 }
 
+static enum error outcome_take_runs(const Wire__Outcome *wire, struct arena *arena, struct outcome *outcome)
+{
+    if (wire->n_runs > LIMIT_SLOTS) {
+        return ERROR_INVALID;
+    }
+    if (wire->n_runs == 0) {
+        return ERROR_NONE;
+    }
+    struct run_view *runs = arena_alloc(arena, wire->n_runs * sizeof *runs);
+    if (runs == NULL) {
+        return ERROR_INVALID;
+    }
+    for (size_t i = 0; i < wire->n_runs; i++) {
+        if (!run_from_wire(wire->runs[i], &runs[i])) {
+            return ERROR_VERSION;
+        }
+    }
+    outcome->runs = runs;
+    outcome->n_runs = wire->n_runs;
+    return ERROR_NONE;
+}
+
 static enum error outcome_take_field(const Wire__Outcome *wire, struct arena *arena, struct outcome *outcome)
 {
     if (!wire->has_field) {
@@ -226,10 +333,12 @@ static enum error outcome_take_field(const Wire__Outcome *wire, struct arena *ar
     return slice_is_present(copy) ? ERROR_NONE : ERROR_INVALID;
 }
 
-enum error outcome_from_wire(const Wire__Outcome *wire, struct arena *arena, struct outcome *outcome)
+enum error outcome_from_wire(const Wire__Outcome *wire, const struct outcome *shared, struct arena *arena,
+                             struct outcome *outcome)
 {
     *outcome = (struct outcome){
         .repeated = wire->repeat != 0,
+        .has_policy = wire->policy != NULL,
         .has_grant = wire->grant != NULL,
         .has_run = wire->run != NULL,
         .remaining_ms = wire->remaining_ms,
@@ -239,16 +348,20 @@ enum error outcome_from_wire(const Wire__Outcome *wire, struct arena *arena, str
         .margin_ms = wire->margin_ms,
     };
     bool known = wire_is_known(&wire->base) && outcome_code_from_wire(wire->code, &outcome->code);
+    known = known && (wire->policy == NULL || policy_view_from_wire(wire->policy, &outcome->policy));
     known = known && (wire->grant == NULL || grant_from_wire(wire->grant, &outcome->grant));
     known = known && (wire->run == NULL || run_from_wire(wire->run, &outcome->run));
     if (!known) {
         return ERROR_VERSION;
     }
-    enum error error = outcome_take_holders(wire, arena, outcome);
+    enum error error = outcome_take_holders(wire, shared, arena, outcome);
+    if (error == ERROR_NONE) {
+        error = outcome_take_runs(wire, arena, outcome);
+    }
     if (error == ERROR_NONE) {
         error = outcome_take_field(wire, arena, outcome);
     }
-    if (error == ERROR_NONE && !outcome_is_valid(outcome)) {
+    if (error == ERROR_NONE && !outcome_is_valid(outcome, shared)) {
         error = ERROR_INVALID;
     }
     return error;

@@ -1,12 +1,17 @@
 /* snapshot: the lock table as a stream of chunks, and back. Chunk 0 holds the table's numbers; each following one whole
- * schedules. Each chunk's payload is at most LIMIT_SNAPSHOT_CHUNK_BYTES (one schedule always fits: with one lock, 17 runs
- * and 65 occurrences it takes at most 48 KiB). Both directions run on the pool. */
+ * schedules, as many as stay within LIMIT_SNAPSHOT_CHUNK_TARGET_BYTES, or one that is longer. No chunk is over
+ * LIMIT_SNAPSHOT_CHUNK_BYTES: what the longest schedule takes (LIMIT_SLOTS grants with metadata, as many runs with reasons
+ * and LIMIT_RUNS_PER_SCHEDULE more, and their occurrences) is within it. Both directions run on the pool. */
 #ifndef BATON_CODEC_SNAPSHOT_H
 #define BATON_CODEC_SNAPSHOT_H
 
 #include "base/error.h"
 #include "base/slice.h"
 #include "core/lock_table.h"
+
+/* What a decoder reads. The newest is what the encoder writes. */
+#define SNAPSHOT_FORMAT_OLDEST 1u
+#define SNAPSHOT_FORMAT_NEWEST 1u
 
 struct snapshot_encoder;
 struct snapshot_encoder *snapshot_encoder_open(struct lock_table_frozen *frozen);

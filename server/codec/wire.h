@@ -54,8 +54,8 @@ static inline bool optional_printable_is_valid(struct slice text, size_t limit)
 }
 bool sentence_is_valid(struct slice text, size_t limit); /* at most `limit` bytes of UTF-8 */
 bool metadata_is_valid(struct slice metadata);           /* by its length and its braces; api has parsed it */
+bool policy_is_valid(const struct policy *policy);
 bool command_is_valid(const struct command *command);
-bool outcome_is_valid(const struct outcome *outcome);
 
 /* ---- commands and outcomes as messages ---- */
 
@@ -67,23 +67,47 @@ struct command_wire {
         Wire__Acquire acquire;
         Wire__Renew renew;
         Wire__Release release;
+        Wire__Rules rules;
+        struct {
+            Wire__PutSchedule put_schedule;
+            Wire__Policy policy;
+        };
+        Wire__DeleteSchedule delete_schedule;
+        Wire__Revoke revoke;
     };
 };
+/* No outcome has both holders and runs. */
 struct outcome_wire {
     Wire__Outcome outcome;
     Wire__Grant grant;
     Wire__Run run;
-    Wire__Grant holders[LIMIT_SLOTS];
-    Wire__Grant *holder_pointers[LIMIT_SLOTS];
+    Wire__PolicyView policy_view;
+    Wire__Policy policy;
+    union {
+        struct {
+            Wire__Grant holders[LIMIT_SLOTS];
+            Wire__Grant *holder_pointers[LIMIT_SLOTS];
+        };
+        struct {
+            Wire__Run runs[LIMIT_SLOTS];
+            Wire__Run *run_pointers[LIMIT_SLOTS];
+        };
+    };
 };
 
 void command_to_wire(const struct command *command, struct command_wire *wire); /* CHECKs command_is_valid */
-void outcome_to_wire(const struct outcome *outcome, struct outcome_wire *wire); /* CHECKs outcome_is_valid */
+/* CHECKs that it keeps to the rules. `shared`: another outcome that its holders are written with; NULL: they are written
+ * with it. */
+void outcome_to_wire(const struct outcome *outcome, const struct outcome *shared, struct outcome_wire *wire);
+void policy_to_wire(const struct policy *policy, Wire__Policy *wire);
 
-/* Slices of the result are those of the message; the holders go into `arena`. ERROR_VERSION: a kind or a field that this
- * build doesn't know. ERROR_INVALID: values that the contract doesn't allow, or the arena's bound was passed. */
+/* Slices of the result are those of the message; holders and runs go into `arena`. ERROR_VERSION: a kind, a field or rules
+ * that this build doesn't know. ERROR_INVALID: values that the contract doesn't allow, or the arena's bound was passed. */
 enum error command_from_wire(const Wire__Command *wire, struct command *command) MUST_CHECK;
-enum error outcome_from_wire(const Wire__Outcome *wire, struct arena *arena, struct outcome *outcome) MUST_CHECK;
+enum error outcome_from_wire(const Wire__Outcome *wire, const struct outcome *shared, struct arena *arena,
+                             struct outcome *outcome) MUST_CHECK;
+/* False when it has a field that this build doesn't know; its values are not checked. */
+bool policy_from_wire(const Wire__Policy *wire, struct policy *policy) MUST_CHECK;
 
 /* RUN_RUNNING … RUN_REVOKED. */
 bool run_outcome_is_valid(int outcome);

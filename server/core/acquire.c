@@ -1,18 +1,20 @@
 /* acquire: the happy path is a new run, a new grant, and its occurrence with one attempt more. Before it, in the order
  * that API.md fixes ("Order of checks"), each function below either lets the request through or writes its refusal (or,
- * for a repeat, the first answer). The checks of freezes, cool-downs and groups will stand where the order says.
+ * for a repeat, the first answer). The checks of freezes and groups will stand where the order says.
  *
  * A refusal changes nothing: it leaves no key, no occurrence, no schedule. */
 #include "core/table.h"
 
 #include <string.h>
 
+#include "core/rules.h"
+
 /* One acquire on its way through the checks. */
 struct acquisition {
     struct lock_table *table;
     const struct acquire_command *command;
-    const struct terms *terms;
-    struct table_node *node; /* NULL: the schedule isn't remembered */
+    const struct policy *policy; /* the schedule's own, or the one by default */
+    struct table_node *node;     /* NULL: the schedule isn't remembered */
     struct schedule_draft *draft;
     struct outcome *outcome;
     struct digest128 fingerprint;
@@ -119,27 +121,27 @@ static uint64_t add_saturated(uint64_t a, uint64_t b)
 static bool acquire_refuses_ttl(struct acquisition *acquisition)
 {
     const struct acquire_command *command = acquisition->command;
-    const struct terms *terms = acquisition->terms;
+    const struct policy *policy = acquisition->policy;
     struct outcome *outcome = acquisition->outcome;
-    uint64_t estimate_ms = terms->estimate_ms;
+    uint64_t estimate_ms = policy->estimate_ms;
     if (command->has_estimate && command->estimate_ms > estimate_ms) {
         estimate_ms = command->estimate_ms;
     }
-    uint64_t minimum_ms = add_saturated(estimate_ms, terms->margin_ms);
+    uint64_t minimum_ms = add_saturated(estimate_ms, policy->margin_ms);
     if (!command->has_ttl && estimate_ms == 0) {
         outcome_refuse_field(outcome, "ttl_ms");
         return true;
     }
     acquisition->estimate_ms = estimate_ms;
     acquisition->ttl_ms = command->has_ttl ? command->ttl_ms : minimum_ms;
-    if (acquisition->ttl_ms >= minimum_ms && acquisition->ttl_ms <= terms->max_ttl_ms) {
+    if (acquisition->ttl_ms >= minimum_ms && acquisition->ttl_ms <= policy->max_ttl_ms) {
         return false;
     }
     outcome->code = acquisition->ttl_ms < minimum_ms ? OUTCOME_TTL_TOO_SHORT : OUTCOME_TTL_TOO_LONG;
     outcome->minimum_ms = minimum_ms;
-    outcome->maximum_ms = terms->max_ttl_ms;
+    outcome->maximum_ms = policy->max_ttl_ms;
     outcome->estimate_ms = estimate_ms;
-    outcome->margin_ms = terms->margin_ms;
+    outcome->margin_ms = policy->margin_ms;
     return true;
 }
 
@@ -176,7 +178,7 @@ static bool acquire_refuses_occurrence(struct acquisition *acquisition)
     } else if (schedule_image_has_grant(&draft->image, occurrence->run_token)) {
         outcome->code = OUTCOME_LOCK_HELD;
         outcome_set_holders(outcome, acquisition->table, draft);
-    } else if (occurrence->attempts >= acquisition->terms->max_attempts) {
+    } else if (occurrence->attempts >= acquisition->policy->max_attempts) {
         outcome->code = OUTCOME_ATTEMPTS_EXHAUSTED;
         outcome_set_run(outcome, draft, draft_find_run(draft, occurrence->run_token));
     } else {
@@ -187,13 +189,42 @@ static bool acquire_refuses_occurrence(struct acquisition *acquisition)
 
 /* ---- lock_held ---- */
 
+static bool holder_has_slot(struct schedule_draft *draft, struct slice holder)
+{
+    for (size_t i = 0; i < draft->image.n_grants; i++) {
+        if (slice_equal(draft_find_run(draft, draft->grants[i].token)->holder, holder)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool acquire_refuses_slot(struct acquisition *acquisition)
 {
-    if (acquisition->draft->image.n_grants < acquisition->terms->slots) {
+    struct schedule_draft *draft = acquisition->draft;
+    if (draft->image.n_grants < acquisition->policy->slots && !holder_has_slot(draft, acquisition->command->holder)) {
         return false;
     }
     acquisition->outcome->code = OUTCOME_LOCK_HELD;
-    outcome_set_holders(acquisition->outcome, acquisition->table, acquisition->draft);
+    outcome_set_holders(acquisition->outcome, acquisition->table, draft);
+    return true;
+}
+
+/* ---- cooling_down ---- */
+
+/* The newest run is always kept. */
+static bool acquire_refuses_hurry(struct acquisition *acquisition)
+{
+    const struct schedule_image *image = &acquisition->draft->image;
+    if (image->n_runs == 0) {
+        return false;
+    }
+    uint64_t over_ms = image->runs[image->n_runs - 1].granted_ms + acquisition->policy->min_hold_ms;
+    if (over_ms <= acquisition->table->numbers.now_ms) {
+        return false;
+    }
+    acquisition->outcome->code = OUTCOME_COOLING_DOWN;
+    acquisition->outcome->remaining_ms = over_ms - acquisition->table->numbers.now_ms;
     return true;
 }
 
@@ -202,11 +233,12 @@ static bool acquire_refuses_slot(struct acquisition *acquisition)
 static bool acquire_refuses_growth(struct acquisition *acquisition, bool no_growth)
 {
     const struct lock_table *table = acquisition->table;
-    bool new_schedule = acquisition->node == NULL;
+    bool is_new = acquisition->node == NULL;
     bool new_occurrence = slice_is_present(acquisition->command->occurrence) && acquisition->occurrence == NULL;
-    uint64_t growth = schedule_count_growth(acquisition->command, new_schedule, new_occurrence);
-    if (!no_growth && (!new_schedule || table->n_schedules < LIMIT_SCHEDULES) &&
-        table->state_bytes + growth <= LIMIT_STATE_BYTES && table->numbers.next_token <= LIMIT_NUMBER_MAX) {
+    struct table_growth growth = {.bytes = schedule_count_growth(acquisition->command, is_new, new_occurrence),
+                                  .is_new = is_new,
+                                  .has_policy = acquisition->draft->image.has_policy};
+    if (!no_growth && table_has_room(table, growth) && table->numbers.next_token <= LIMIT_NUMBER_MAX) {
         return false;
     }
     acquisition->outcome->code = OUTCOME_CAPACITY;
@@ -252,38 +284,34 @@ static void acquire_grant(struct acquisition *acquisition)
         .ttl_ms = acquisition->ttl_ms,
         .granted_ttl_ms = acquisition->ttl_ms,
         .estimate_ms = acquisition->estimate_ms,
-        .margin_ms = acquisition->terms->margin_ms,
-        .max_ttl_ms = acquisition->terms->max_ttl_ms,
+        .margin_ms = acquisition->policy->margin_ms,
+        .max_ttl_ms = acquisition->policy->max_ttl_ms,
         .metadata = command->metadata,
     };
     draft_add_run(draft, &run);
     draft_add_grant(draft, &grant);
-    draft->image.forget_ms = 0;
-    draft_trim(draft);
+    draft_set_forgetting(draft, table->numbers.now_ms);
+    draft_trim(draft, token);
     table->held++;
-    table_commit(table, acquisition->node, draft);
+    table_keep(table, acquisition->node, draft);
     outcome_set_grant(acquisition->outcome, table, draft, draft_find_grant(draft, token));
 }
 
 void apply_acquire(struct lock_table *table, bool no_growth, const struct acquire_command *command,
                    struct outcome *outcome)
 {
-    struct acquisition acquisition = {
-        .table = table, .command = command, .terms = &terms_default, .draft = &table->draft, .outcome = outcome};
+    struct acquisition acquisition = {.table = table, .command = command, .draft = &table->draft, .outcome = outcome};
     const char *field = field_out_of_bounds(command);
     if (field != NULL) {
         outcome_refuse_field(outcome, field);
         return;
     }
-    acquisition.node = table_find(table, command->schedule_id);
-    if (acquisition.node != NULL) {
-        schedule_unpack(acquisition.node->schedule, acquisition.draft);
-    } else {
-        schedule_draft_init(acquisition.draft, command->schedule_id);
-    }
+    acquisition.node = table_open_draft(table, command->schedule_id);
+    acquisition.policy = table->draft.image.has_policy ? &table->draft.image.policy.policy
+                                                       : rules_default_policy(table->numbers.rules_version);
     if (acquire_is_repeat(&acquisition) || acquire_refuses_ttl(&acquisition) ||
         acquire_refuses_occurrence(&acquisition) || acquire_refuses_slot(&acquisition) ||
-        acquire_refuses_growth(&acquisition, no_growth)) {
+        acquire_refuses_hurry(&acquisition) || acquire_refuses_growth(&acquisition, no_growth)) {
         return;
     }
     acquire_grant(&acquisition);

@@ -13,11 +13,6 @@
 #include "base/checksum.h"
 #include "base/slice.h"
 
-/* The newest rules that this build can apply. The state's own version selects what is in force (law 1). */
-#define RULES_VERSION_NEWEST 1u
-/* What is in force where a log begins, on every build: a log is replayed by newer ones than it was begun by. */
-#define RULES_VERSION_FIRST  1u
-
 enum run_outcome {
     RUN_RUNNING,
     RUN_SUCCEEDED,
@@ -36,6 +31,15 @@ enum command_kind {
     COMMAND_ACQUIRE,
     COMMAND_RENEW,
     COMMAND_RELEASE,
+    COMMAND_RULES, /* raises the state's rules_version, once every member can apply it */
+    COMMAND_PUT_SCHEDULE,
+    COMMAND_DELETE_SCHEDULE, /* its policy only */
+    COMMAND_REVOKE,
+};
+
+struct rules_command {
+    uint32_t
+        version; /* not above the newest that this build knows (codec refuses the entry); a lower one changes nothing */
 };
 
 struct leader_command {
@@ -68,13 +72,45 @@ struct release_command {
     enum run_outcome outcome; /* succeeded, failed or abandoned */
 };
 
+/* What new grants of a schedule are held to. A grant keeps the terms that it was granted under. */
+struct policy {
+    uint64_t estimate_ms;     /* 0 … max_ttl_ms − margin_ms */
+    uint64_t margin_ms;       /* 0 … max_ttl_ms */
+    uint64_t max_ttl_ms;      /* 1 … LIMIT_TTL_MS */
+    uint64_t min_hold_ms;     /* 0 … LIMIT_NUMBER_MAX: least time between two grants */
+    uint32_t slots;           /* 1 … LIMIT_SLOTS */
+    uint32_t max_attempts;    /* 1 … LIMIT_ATTEMPTS */
+    struct slice description; /* absent: none; UTF-8 */
+};
+
+struct put_schedule_command {
+    struct slice schedule_id;
+    struct policy policy; /* whole: what the client left out has its default already */
+};
+
+struct delete_schedule_command {
+    struct slice schedule_id;
+};
+
+struct revoke_command {
+    struct slice schedule_id;
+    struct slice actor;  /* who; 1 to LIMIT_NAME_BYTES */
+    struct slice reason; /* why; 1 to LIMIT_REASON_BYTES of UTF-8 */
+    uint64_t token;      /* 0: every live grant of the schedule */
+    bool force;          /* free the slot now: the caller states that the job is dead */
+};
+
 struct command {
     enum command_kind kind;
     union {
+        struct rules_command rules;
         struct leader_command leader;
         struct acquire_command acquire;
         struct renew_command renew;
         struct release_command release;
+        struct put_schedule_command put_schedule;
+        struct delete_schedule_command delete_schedule;
+        struct revoke_command revoke;
     };
 };
 
@@ -103,7 +139,8 @@ struct apply_context {
     X(COOLING_DOWN, "cooling_down")                                                                                    \
     X(GROUP_FULL, "group_full")                                                                                        \
     X(CAPACITY, "capacity")                                                                                            \
-    X(LOCK_LOST, "lock_lost")
+    X(LOCK_LOST, "lock_lost")                                                                                          \
+    X(NOT_FOUND, "not_found")
 
 enum outcome_code {
 #define X(name, text) OUTCOME_##name,
@@ -123,6 +160,15 @@ struct grant_view {
     int64_t acquired_wall_ms;
     int64_t expires_wall_ms; /* wall clock of the entry + remaining_ms */
     uint32_t attempt;        /* 1 …; 0 when the grant has no occurrence */
+    bool is_revoking;        /* revoked, but its slot stays taken until its holder releases or its deadline passes */
+};
+
+/* The policy of one schedule, and what is remembered beside it. */
+struct policy_view {
+    struct slice schedule_id;
+    struct policy policy;
+    bool has_success;             /* some run of the schedule succeeded, be it late */
+    int64_t last_success_wall_ms; /* the newest one's end */
 };
 
 /* One kept run. While it runs, ended_wall_ms and duration_ms are 0 and outcome is RUN_RUNNING. */
@@ -130,8 +176,8 @@ struct run_view {
     struct slice schedule_id;
     struct slice holder;
     struct slice occurrence;
-    struct slice actor;  /* who revoked; absent otherwise */
-    struct slice reason; /* why; absent otherwise */
+    struct slice actor;  /* who revoked; absent otherwise, and when the counted state had no room left for it */
+    struct slice reason; /* why; absent with the actor */
     uint64_t token;
     uint64_t duration_ms; /* cluster time from grant to end */
     int64_t acquired_wall_ms;
@@ -139,6 +185,10 @@ struct run_view {
     enum run_outcome outcome;
     int late_outcome; /* enum run_outcome or RUN_OUTCOME_NONE */
     uint32_t attempt;
+    /* In the answer of a revoke, what this very command did; false everywhere else, and in the answer of a repeat. A run
+     * that was revoked softly is first one, then, by force, the other. */
+    bool is_newly_revoked; /* it ended the run */
+    bool is_newly_freed;   /* it freed its slot */
 };
 
 /* What apply answers. Slices and `holders` point into the table and are valid until its next change; an outcome that was
@@ -148,13 +198,21 @@ struct outcome {
     const char *field; /* INVALID_FIELD: the field's name, a literal */
     bool repeated;     /* DONE: this answers a repeat (same key, same release), nothing changed */
 
+    bool has_policy; /* DONE of put and delete (the one that was deleted) */
+    struct policy_view policy;
+
     bool has_grant; /* DONE of acquire and renew */
     struct grant_view grant;
 
     bool has_run; /* DONE of release; GRANT_ENDED, LOCK_LOST, OCCURRENCE_DONE, ATTEMPTS_EXHAUSTED when kept */
     struct run_view run;
 
-    /* LOCK_HELD: all live grants, the one that ends first at [0]. LOCK_LOST: who has it now, if anybody. */
+    /* DONE of revoke: the runs of the grants that are revoked now, in the order of their tokens; maybe none. */
+    const struct run_view *runs;
+    size_t n_runs;
+
+    /* LOCK_HELD: all live grants, the one that ends first at [0], without their metadata (with many slots that would be
+     * most of the answer). LOCK_LOST: who has it now, if anybody, in the same way. Outcomes may share one array. */
     const struct grant_view *holders;
     size_t n_holders;
 
@@ -167,6 +225,8 @@ struct outcome {
     uint64_t margin_ms;
 };
 
+/* The first field, by its name in the contract, that is out of its range; NULL: none is. */
+const char *policy_field_out_of_range(const struct policy *policy);
 const char *outcome_code_name(enum outcome_code code);  /* as in the contract: "lock_held" */
 const char *run_outcome_name(enum run_outcome outcome); /* "running", "succeeded", … */
 bool run_outcome_parse(struct slice name, enum run_outcome *outcome);

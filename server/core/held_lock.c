@@ -2,25 +2,6 @@
  * so neither has a key. Neither is ever refused for want of room. */
 #include "core/table.h"
 
-/* Fills the draft with the schedule; NULL when it isn't remembered, and then the draft is empty. */
-static struct table_node *open_schedule(struct lock_table *table, struct slice schedule_id)
-{
-    struct table_node *node = table_find(table, schedule_id);
-    if (node != NULL) {
-        schedule_unpack(node->schedule, &table->draft);
-    } else {
-        schedule_draft_init(&table->draft, schedule_id);
-    }
-    return node;
-}
-
-static void refuse_lost(struct lock_table *table, const struct run_image *run, struct outcome *outcome)
-{
-    outcome->code = OUTCOME_LOCK_LOST;
-    outcome_set_run(outcome, &table->draft, run);
-    outcome_set_holders(outcome, table, &table->draft);
-}
-
 /* ---- renew ---- */
 
 /* What the job may still need: the rest of its estimate, and the margin. */
@@ -34,10 +15,10 @@ static uint64_t renewal_minimum_ms(const struct grant_image *grant, uint64_t now
 void apply_renew(struct lock_table *table, const struct renew_command *command, struct outcome *outcome)
 {
     struct schedule_draft *draft = &table->draft;
-    struct table_node *node = open_schedule(table, command->schedule_id);
+    struct table_node *node = table_open_draft(table, command->schedule_id);
     struct grant_image *grant = draft_find_grant(draft, command->token);
-    if (grant == NULL) {
-        refuse_lost(table, draft_find_run(draft, command->token), outcome);
+    if (grant == NULL || grant->is_revoking) {
+        outcome_refuse_lost(outcome, table, draft, draft_find_run(draft, command->token));
         return;
     }
     uint64_t ttl_ms = command->has_ttl ? command->ttl_ms : grant->granted_ttl_ms;
@@ -52,7 +33,7 @@ void apply_renew(struct lock_table *table, const struct renew_command *command, 
     }
     grant->ttl_ms = ttl_ms;
     grant->deadline_ms = table->numbers.now_ms + ttl_ms;
-    table_commit(table, node, draft);
+    table_keep(table, node, draft);
     outcome_set_grant(outcome, table, draft, draft_find_grant(draft, command->token));
 }
 
@@ -73,49 +54,59 @@ static bool release_is_malformed(const struct release_command *command, const st
     return run != NULL && slice_is_present(run->occurrence);
 }
 
-/* The job reports success, but its lock is over: that is kept, and closes its occurrence unless another run of it was
- * granted since. The answer is lock_lost all the same, so that the client learns that it ran without a lock. */
-static void record_late_success(struct lock_table *table, struct table_node *node, uint64_t token)
+/* A revoked run stays revoked, and what its job reports is kept beside that. */
+static void release_grant(struct lock_table *table, struct grant_image *grant, enum run_outcome reported)
 {
     struct schedule_draft *draft = &table->draft;
+    uint64_t token = grant->token;
     struct run_image *run = draft_find_run(draft, token);
+    if (!grant->is_revoking) {
+        table_end_run(table, draft, run, reported);
+    } else {
+        run->is_released = true;
+        run->late_outcome = (int)reported;
+        if (reported == RUN_SUCCEEDED) {
+            table_record_success(table, draft, run);
+        }
+    }
+    table_free_slot(table, draft, grant);
+    draft_trim(draft, token);
+}
+
+/* The job reports success, but its lock is over: that is kept. The answer is lock_lost all the same, so that the client
+ * learns that it ran without a lock. */
+static void record_late_success(struct lock_table *table, struct table_node *node, struct run_image *run)
+{
     if (run->late_outcome == RUN_SUCCEEDED) {
         return;
     }
     run->late_outcome = RUN_SUCCEEDED;
-    if (slice_is_present(run->occurrence)) {
-        struct occurrence_key key = occurrence_key_of(run->occurrence);
-        struct occurrence_image *occurrence = draft_find_occurrence(draft, &key);
-        if (occurrence != NULL && occurrence->run_token == token) {
-            occurrence->succeeded = true;
-        }
-    }
-    table_commit(table, node, draft);
+    table_record_success(table, &table->draft, run);
+    table_keep(table, node, &table->draft);
 }
 
 void apply_release(struct lock_table *table, const struct release_command *command, struct outcome *outcome)
 {
     struct schedule_draft *draft = &table->draft;
-    struct table_node *node = open_schedule(table, command->schedule_id);
-    const struct run_image *run = draft_find_run(draft, command->token);
+    struct table_node *node = table_open_draft(table, command->schedule_id);
+    struct run_image *run = draft_find_run(draft, command->token);
+    struct grant_image *grant = draft_find_grant(draft, command->token);
     if (release_is_malformed(command, run)) {
         outcome_refuse_field(outcome, "outcome");
         return;
     }
     enum run_outcome reported = command->has_outcome ? command->outcome : RUN_SUCCEEDED;
-    if (run == NULL) {
-        refuse_lost(table, NULL, outcome);
-    } else if (run->outcome == RUN_RUNNING) {
-        table_end_grant(table, draft, draft_find_grant(draft, command->token), reported);
-        table_commit(table, node, draft);
+    if (grant != NULL) {
+        release_grant(table, grant, reported);
+        table_keep(table, node, draft);
         outcome_set_run(outcome, draft, draft_find_run(draft, command->token));
-    } else if (outcome_can_be_reported((enum run_outcome)run->outcome)) {
+    } else if (run != NULL && (outcome_can_be_reported((enum run_outcome)run->outcome) || run->is_released)) {
         outcome->repeated = true;
         outcome_set_run(outcome, draft, run);
     } else {
-        if (run->outcome == RUN_EXPIRED && reported == RUN_SUCCEEDED) {
-            record_late_success(table, node, command->token);
+        if (run != NULL && reported == RUN_SUCCEEDED) {
+            record_late_success(table, node, run);
         }
-        refuse_lost(table, draft_find_run(draft, command->token), outcome);
+        outcome_refuse_lost(outcome, table, draft, draft_find_run(draft, command->token));
     }
 }

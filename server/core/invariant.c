@@ -1,5 +1,5 @@
-/* The invariants of the whole table, for tests and the simulator: every schedule is sound, and tree, slots, heap and sums
- * agree about it. */
+/* The invariants of the whole table, for tests and the simulator: every schedule is sound, and slots, heap,
+ * forgetting, indexes and sums agree about it. */
 #include "core/table.h"
 
 #include <stdlib.h>
@@ -37,14 +37,20 @@ void lock_table_check(const struct lock_table *table)
     struct schedule_draft *draft = malloc(sizeof *draft);
     CHECK(draft != NULL);
     struct lock_table_counts sums = {0};
+    uint64_t n_forgetting = 0;
     struct slice before = {0};
-    for (struct table_node *node = table_first(table); node != NULL; node = table_next(node)) {
+    struct table_cursor at;
+    for (struct table_node *node = table_first(table, &at); node != NULL; node = table_next(&at)) {
         schedule_unpack(node->schedule, draft);
         CHECK(schedule_image_is_sound(&draft->image, &table->numbers));
         CHECK(slice_compare(before, draft->image.id) < 0);
         struct schedule_due due = schedule_image_due(&draft->image);
         const struct heap_entry *entry = &table->heap[node->heap_position];
         CHECK(entry->slot == node->slot && due.at_ms == entry->due.at_ms && due.token == entry->due.token);
+        uint64_t forget_ms = draft->image.forget_ms;
+        CHECK(forget_ms == schedule_forget_ms(node->schedule));
+        CHECK(forget_ms == 0 || forgetting_has(table, node, forget_ms));
+        n_forgetting += forget_ms == 0 ? 0 : 1;
         CHECK(node->schedule->counted_bytes == schedule_image_count_bytes(&draft->image));
         CHECK(node->schedule->epoch <= table->epoch);
         before = schedule_id(node->schedule);
@@ -56,6 +62,9 @@ void lock_table_check(const struct lock_table *table)
     CHECK(sums.schedules == table->n_schedules && sums.held == table->held);
     CHECK(sums.state_bytes == table->state_bytes && sums.state_bytes <= LIMIT_STATE_BYTES);
     CHECK(table->numbers.next_token >= 1 && table->numbers.next_token <= LIMIT_NUMBER_MAX + 1);
+    CHECK(n_forgetting == table->forgetting.count);
+    ordered_check(&table->forgetting);
     check_heap(table);
     check_slots(table);
+    index_check(table);
 }

@@ -5,6 +5,13 @@
  * schedules. */
 #include "core/table.h"
 
+#include "core/rules.h"
+
+/* As many as the newest grant may leave: one live one counts towards the limit, the others go beyond it; and when they
+ * are revoked none of them is forgotten yet. */
+#define SOUND_RUNS        (LIMIT_RUNS_PER_SCHEDULE + LIMIT_SLOTS - 1)
+#define SOUND_OCCURRENCES (LIMIT_OCCURRENCES_PER_SCHEDULE + LIMIT_SLOTS - 1)
+
 static bool is_within(struct slice slice, size_t limit)
 {
     return slice_is_present(slice) && slice.len >= 1 && slice.len <= limit;
@@ -15,21 +22,12 @@ static bool is_absent_or_within(struct slice slice, size_t limit)
     return !slice_is_present(slice) || is_within(slice, limit);
 }
 
-static const struct run_image *find_run(const struct schedule_image *image, uint64_t token)
-{
-    for (size_t i = 0; i < image->n_runs; i++) {
-        if (image->runs[i].token == token) {
-            return &image->runs[i];
-        }
-    }
-    return NULL;
-}
-
 static bool grant_is_sound(const struct schedule_image *image, const struct grant_image *grant,
                            const struct table_image *numbers)
 {
-    const struct run_image *run = find_run(image, grant->token);
-    if (run == NULL || run->outcome != RUN_RUNNING || run->granted_ms != grant->granted_ms) {
+    const struct run_image *run = schedule_image_find_run(image, grant->token);
+    if (run == NULL || run->outcome != (grant->is_revoking ? RUN_REVOKED : RUN_RUNNING) ||
+        run->granted_ms != grant->granted_ms) {
         return false;
     }
     if (grant->max_ttl_ms > LIMIT_TTL_MS || grant->ttl_ms > grant->max_ttl_ms ||
@@ -46,38 +44,46 @@ static bool wall_is_sound(int64_t wall_ms)
     return wall_ms >= -TABLE_WALL_MAX_MS && wall_ms <= TABLE_WALL_MAX_MS;
 }
 
-/* Which outcomes can have been reported after the end of a run. */
-static bool late_outcome_is_sound(const struct run_image *run)
+/* What can have been reported after the end of a run: anything while a revoked one still had its slot, later on only
+ * success. */
+static bool late_outcome_is_sound(const struct run_image *run, bool has_grant)
 {
-    switch (run->late_outcome) {
-    case RUN_OUTCOME_NONE:
-        return true;
-    case RUN_SUCCEEDED:
-        return run->outcome == RUN_EXPIRED || run->outcome == RUN_REVOKED;
-    case RUN_FAILED:
-    case RUN_ABANDONED:
-        return run->outcome == RUN_REVOKED;
-    default:
-        return false;
+    if (run->is_released) {
+        return run->outcome == RUN_REVOKED && !has_grant && run->late_outcome >= RUN_SUCCEEDED &&
+               run->late_outcome <= RUN_ABANDONED;
     }
+    return run->late_outcome == RUN_OUTCOME_NONE || (run->late_outcome == RUN_SUCCEEDED && !has_grant &&
+                                                     (run->outcome == RUN_EXPIRED || run->outcome == RUN_REVOKED));
+}
+
+/* Who revoked it and why are kept both, or neither when there was no room. */
+static bool revocation_is_sound(const struct run_image *run)
+{
+    if (!slice_is_present(run->actor)) {
+        return !slice_is_present(run->reason);
+    }
+    return run->outcome == RUN_REVOKED && is_within(run->actor, LIMIT_NAME_BYTES) &&
+           is_within(run->reason, LIMIT_REASON_BYTES);
+}
+
+static bool success_is_remembered(const struct schedule_image *image, const struct run_image *run)
+{
+    bool has_succeeded = run->outcome == RUN_SUCCEEDED || run->late_outcome == RUN_SUCCEEDED;
+    return !has_succeeded || (image->has_success && image->last_success_ms >= run->ended_ms);
 }
 
 static bool run_end_is_sound(const struct schedule_image *image, const struct run_image *run,
                              const struct table_image *numbers)
 {
+    bool has_grant = schedule_image_has_grant(image, run->token);
+    if (!late_outcome_is_sound(run, has_grant) || !revocation_is_sound(run) || !success_is_remembered(image, run)) {
+        return false;
+    }
     if (run->outcome == RUN_RUNNING) {
-        return run->ended_ms == 0 && run->ended_wall_ms == 0 && run->late_outcome == RUN_OUTCOME_NONE &&
-               !slice_is_present(run->actor) && !slice_is_present(run->reason) &&
-               schedule_image_has_grant(image, run->token);
+        return run->ended_ms == 0 && run->ended_wall_ms == 0 && has_grant;
     }
-    if (run->outcome < RUN_SUCCEEDED || run->outcome > RUN_REVOKED || !late_outcome_is_sound(run)) {
-        return false;
-    }
-    if (run->outcome != RUN_REVOKED && (slice_is_present(run->actor) || slice_is_present(run->reason))) {
-        return false;
-    }
-    return run->ended_ms >= run->granted_ms && run->ended_ms <= numbers->now_ms && wall_is_sound(run->ended_wall_ms) &&
-           !schedule_image_has_grant(image, run->token);
+    return run->outcome >= RUN_SUCCEEDED && run->outcome <= RUN_REVOKED && run->ended_ms >= run->granted_ms &&
+           run->ended_ms <= numbers->now_ms && wall_is_sound(run->ended_wall_ms);
 }
 
 static bool run_is_sound(const struct schedule_image *image, const struct run_image *run,
@@ -88,8 +94,7 @@ static bool run_is_sound(const struct schedule_image *image, const struct run_im
         return false;
     }
     if (!is_within(run->holder, LIMIT_NAME_BYTES) || !is_within(run->idempotency_key, LIMIT_OCCURRENCE_BYTES) ||
-        !is_absent_or_within(run->occurrence, LIMIT_OCCURRENCE_BYTES) ||
-        !is_absent_or_within(run->actor, LIMIT_NAME_BYTES) || run->reason.len > LIMIT_REASON_BYTES) {
+        !is_absent_or_within(run->occurrence, LIMIT_OCCURRENCE_BYTES)) {
         return false;
     }
     if (run->attempt >= numbers->next_token) { /* each attempt has a token */
@@ -100,7 +105,7 @@ static bool run_is_sound(const struct schedule_image *image, const struct run_im
 
 static bool runs_are_sound(const struct schedule_image *image, const struct table_image *numbers)
 {
-    if (image->n_runs < 1 || image->n_runs > LIMIT_RUNS_PER_SCHEDULE) {
+    if (image->n_runs > SOUND_RUNS) {
         return false;
     }
     for (size_t i = 0; i < image->n_runs; i++) {
@@ -130,22 +135,15 @@ static bool occurrence_is_sound(const struct schedule_image *image, const struct
         occurrence->instant_s != instant.seconds || occurrence->instant_ns != instant.nanoseconds) {
         return false;
     }
-    bool is_live = schedule_image_has_grant(image, occurrence->run_token);
-    return occurrence->attempts > 0 || (!is_live && !occurrence->succeeded);
-}
-
-static struct occurrence_key key_of(const struct occurrence_image *occurrence)
-{
-    struct occurrence_key key = {.name = occurrence->name,
-                                 .is_instant = occurrence->is_instant,
-                                 .instant = {occurrence->instant_s, occurrence->instant_ns}};
-    return key;
+    const struct run_image *newest = schedule_image_find_run(image, occurrence->run_token);
+    bool given_back = newest == NULL || newest->outcome == RUN_ABANDONED;
+    return occurrence->attempts > 0 || (given_back && !occurrence->succeeded);
 }
 
 static bool occurrences_are_sound(const struct schedule_image *image, const struct table_image *numbers)
 {
     /* An occurrence is remembered with its first grant, and each grant takes a token. */
-    if (image->n_occurrences > LIMIT_OCCURRENCES_PER_SCHEDULE || image->next_order > numbers->next_token) {
+    if (image->n_occurrences > SOUND_OCCURRENCES || image->next_order > numbers->next_token) {
         return false;
     }
     for (size_t i = 0; i < image->n_occurrences; i++) {
@@ -153,9 +151,9 @@ static bool occurrences_are_sound(const struct schedule_image *image, const stru
         if (!occurrence_is_sound(image, occurrence, numbers) || (i > 0 && occurrence->order <= occurrence[-1].order)) {
             return false;
         }
-        struct occurrence_key key = key_of(occurrence);
+        struct occurrence_key key = occurrence_key_of_image(occurrence);
         for (size_t j = 0; j < i; j++) {
-            struct occurrence_key other = key_of(&image->occurrences[j]);
+            struct occurrence_key other = occurrence_key_of_image(&image->occurrences[j]);
             if (occurrence_key_equal(&key, &other)) {
                 return false;
             }
@@ -167,13 +165,13 @@ static bool occurrences_are_sound(const struct schedule_image *image, const stru
 /* The occurrence of a live grant is remembered, open, and knows its run. */
 static bool live_occurrence_is_sound(const struct schedule_image *image, const struct grant_image *grant)
 {
-    const struct run_image *run = find_run(image, grant->token);
+    const struct run_image *run = schedule_image_find_run(image, grant->token);
     if (!slice_is_present(run->occurrence)) {
         return true;
     }
     struct occurrence_key wanted = occurrence_key_of(run->occurrence);
     for (size_t i = 0; i < image->n_occurrences; i++) {
-        struct occurrence_key key = key_of(&image->occurrences[i]);
+        struct occurrence_key key = occurrence_key_of_image(&image->occurrences[i]);
         if (occurrence_key_equal(&key, &wanted)) {
             return image->occurrences[i].run_token == grant->token && !image->occurrences[i].succeeded;
         }
@@ -181,31 +179,66 @@ static bool live_occurrence_is_sound(const struct schedule_image *image, const s
     return false;
 }
 
+static bool holder_is_twice(const struct schedule_image *image, size_t position)
+{
+    const struct slice holder = schedule_image_find_run(image, image->grants[position].token)->holder;
+    for (size_t i = 0; i < position; i++) {
+        if (slice_equal(holder, schedule_image_find_run(image, image->grants[i].token)->holder)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* There may be more grants than slots: the policy was lowered, or is gone. */
 static bool grants_are_sound(const struct schedule_image *image, const struct table_image *numbers)
 {
-    if (image->n_grants > TERMS_SLOTS) {
+    if (image->n_grants > LIMIT_SLOTS) {
         return false;
     }
     for (size_t i = 0; i < image->n_grants; i++) {
         const struct grant_image *grant = &image->grants[i];
         if (!grant_is_sound(image, grant, numbers) || (i > 0 && grant->token <= grant[-1].token) ||
-            !live_occurrence_is_sound(image, grant)) {
+            !live_occurrence_is_sound(image, grant) || holder_is_twice(image, i)) {
             return false;
         }
     }
     return true;
 }
 
+static bool policy_is_sound(const struct schedule_image *image, const struct table_image *numbers)
+{
+    return !image->has_policy ||
+           (policy_field_out_of_range(&image->policy.policy) == NULL && image->policy.created_ms <= numbers->now_ms);
+}
+
+static bool success_is_sound(const struct schedule_image *image, const struct table_image *numbers)
+{
+    if (!image->has_success) {
+        return image->last_success_ms == 0 && image->last_success_wall_ms == 0;
+    }
+    return image->last_success_ms <= numbers->now_ms && wall_is_sound(image->last_success_wall_ms);
+}
+
+/* Nobody ever locked it: all that there is is its policy. A schedule that was locked keeps its last runs. */
+static bool is_untouched(const struct schedule_image *image)
+{
+    return image->has_policy && image->n_grants == 0 && image->n_occurrences == 0 && !image->has_success &&
+           !image->has_floor && image->next_order == 1;
+}
+
+/* Forty days after lock and policy went, which was when its last run ended or later. */
 static bool forgetting_is_sound(const struct schedule_image *image, const struct table_image *numbers)
 {
-    if (image->n_grants > 0) {
+    if (image->n_grants > 0 || image->has_policy) {
         return image->forget_ms == 0;
     }
     uint64_t ended_ms = 0;
     for (size_t i = 0; i < image->n_runs; i++) {
         ended_ms = image->runs[i].ended_ms > ended_ms ? image->runs[i].ended_ms : ended_ms;
     }
-    return image->forget_ms == ended_ms + LIMIT_FORGET_MS && image->forget_ms > numbers->now_ms;
+    return image->forget_ms >= ended_ms + LIMIT_FORGET_MS && image->forget_ms > numbers->now_ms &&
+           image->forget_ms <= numbers->now_ms + LIMIT_FORGET_MS;
 }
 
 static bool floor_is_sound(const struct schedule_image *image)
@@ -220,19 +253,21 @@ static bool floor_is_sound(const struct schedule_image *image)
 
 bool schedule_image_is_sound(const struct schedule_image *image, const struct table_image *numbers)
 {
-    return is_within(image->id, LIMIT_NAME_BYTES) && runs_are_sound(image, numbers) &&
-           occurrences_are_sound(image, numbers) && grants_are_sound(image, numbers) &&
+    return is_within(image->id, LIMIT_NAME_BYTES) && (image->n_runs > 0 || is_untouched(image)) &&
+           runs_are_sound(image, numbers) && occurrences_are_sound(image, numbers) &&
+           grants_are_sound(image, numbers) && policy_is_sound(image, numbers) && success_is_sound(image, numbers) &&
            forgetting_is_sound(image, numbers) && floor_is_sound(image);
 }
 
 enum error lock_table_load_table(struct lock_table *table, const struct table_image *image)
 {
     CHECK(table->n_schedules == 0);
-    if (image->rules_version > RULES_VERSION_NEWEST) {
+    if (image->rules_version > rules_version_newest()) {
         return ERROR_VERSION;
     }
-    if (image->rules_version < 1 || image->next_token < 1 || image->next_token > LIMIT_NUMBER_MAX + 1 ||
-        image->next_member_id < 1 || image->now_ms > TABLE_TIME_MAX_MS || !wall_is_sound(image->wall_ms)) {
+    if (image->rules_version < RULES_VERSION_FIRST || image->next_token < 1 ||
+        image->next_token > LIMIT_NUMBER_MAX + 1 || image->next_member_id < 1 || image->now_ms > TABLE_TIME_MAX_MS ||
+        !wall_is_sound(image->wall_ms)) {
         return ERROR_CORRUPT;
     }
     table->numbers = *image;
@@ -244,11 +279,12 @@ enum error lock_table_load_schedule(struct lock_table *table, const struct sched
     if (!schedule_image_is_sound(image, &table->numbers) || table_find(table, image->id) != NULL) {
         return ERROR_CORRUPT;
     }
-    if (table->n_schedules >= LIMIT_SCHEDULES ||
-        table->state_bytes + schedule_image_count_bytes(image) > LIMIT_STATE_BYTES) {
+    struct table_growth growth = {.bytes = schedule_image_count_bytes(image), .is_new = true, .has_policy = true};
+    if (!table_has_room(table, growth)) { /* a schedule keeps its place in the reserve when its policy goes */
         return ERROR_CORRUPT;
     }
-    table_add(table, image);
+    schedule_draft_copy(&table->draft, image);
+    forgetting_add(table, table_add(table, &table->draft));
     table->held += image->n_grants;
     return ERROR_NONE;
 }

@@ -5,6 +5,9 @@
 #include "core/table.h"
 
 #include <stdlib.h>
+#include <string.h>
+
+#include "core/rules.h"
 
 struct lock_table *lock_table_open(void)
 {
@@ -15,7 +18,8 @@ struct lock_table *lock_table_open(void)
     table->numbers.rules_version = RULES_VERSION_FIRST;
     table->free_slot = TABLE_NO_SLOT;
     table->epoch = 1;
-    RB_INIT(&table->tree);
+    index_open(table);
+    forgetting_open(table);
     buffer_init(&table->scratch);
     return table;
 }
@@ -27,6 +31,8 @@ void lock_table_close(struct lock_table *table)
     }
     CHECK(!table->is_frozen);
     table_sweep(table, SIZE_MAX);
+    index_close(table);
+    forgetting_close(table);
     for (uint32_t slot = 0; slot < table->n_slots; slot++) {
         free(table_node(table, slot)->schedule);
     }
@@ -42,46 +48,103 @@ void lock_table_close(struct lock_table *table)
     free(table);
 }
 
-/* ---- time ---- */
+/* ---- how runs and grants end ---- */
 
-void table_end_grant(struct lock_table *table, struct schedule_draft *draft, struct grant_image *grant,
-                     enum run_outcome ended)
+struct table_node *table_open_draft(struct lock_table *table, struct slice schedule_id)
 {
-    struct run_image *run = draft_find_run(draft, grant->token);
-    CHECK(run != NULL && run->outcome == RUN_RUNNING);
-    run->outcome = (int)ended;
-    run->ended_ms = table->numbers.now_ms;
-    run->ended_wall_ms = table->numbers.wall_ms;
+    struct table_node *node = table_find(table, schedule_id);
+    if (node != NULL) {
+        schedule_unpack(node->schedule, &table->draft);
+    } else {
+        schedule_draft_init(&table->draft, schedule_id);
+    }
+    return node;
+}
+
+void table_record_success(struct lock_table *table, struct schedule_draft *draft, const struct run_image *run)
+{
+    draft->image.has_success = true;
+    draft->image.last_success_ms = table->numbers.now_ms;
+    draft->image.last_success_wall_ms = table->numbers.wall_ms;
     if (slice_is_present(run->occurrence)) {
         struct occurrence_key key = occurrence_key_of(run->occurrence);
         struct occurrence_image *occurrence = draft_find_occurrence(draft, &key);
-        CHECK(occurrence != NULL && occurrence->run_token == run->token);
-        occurrence->succeeded = ended == RUN_SUCCEEDED;
-        occurrence->attempts -= ended == RUN_ABANDONED ? 1 : 0;
-    }
-    for (struct grant_image *next = grant + 1; next < draft->grants + draft->image.n_grants; next++) {
-        next[-1] = *next;
-    }
-    draft->image.n_grants--;
-    table->held--;
-    if (draft->image.n_grants == 0) {
-        draft->image.forget_ms = table->numbers.now_ms + LIMIT_FORGET_MS;
+        if (occurrence != NULL && occurrence->run_token == run->token) {
+            occurrence->succeeded = true;
+        }
     }
 }
 
-/* What is due of one schedule: its first grant is over, or, without a grant, it is forgotten. */
+static void give_attempt_back(struct schedule_draft *draft, const struct run_image *run)
+{
+    if (slice_is_present(run->occurrence)) {
+        struct occurrence_key key = occurrence_key_of(run->occurrence);
+        struct occurrence_image *occurrence = draft_find_occurrence(draft, &key);
+        CHECK(occurrence != NULL && occurrence->run_token == run->token && occurrence->attempts > 0);
+        occurrence->attempts--;
+    }
+}
+
+void table_end_run(struct lock_table *table, struct schedule_draft *draft, struct run_image *run,
+                   enum run_outcome ended)
+{
+    CHECK(run->outcome == RUN_RUNNING);
+    run->outcome = (int)ended;
+    run->ended_ms = table->numbers.now_ms;
+    run->ended_wall_ms = table->numbers.wall_ms;
+    if (ended == RUN_SUCCEEDED) {
+        table_record_success(table, draft, run);
+    } else if (ended == RUN_ABANDONED) {
+        give_attempt_back(draft, run);
+    }
+}
+
+void table_free_slot(struct lock_table *table, struct schedule_draft *draft, struct grant_image *grant)
+{
+    size_t after = draft->image.n_grants - (size_t)(grant - draft->grants) - 1;
+    memmove(grant, grant + 1, after * sizeof *grant);
+    draft->image.n_grants--;
+    table->held--;
+    draft_set_forgetting(draft, table->numbers.now_ms);
+}
+
+/* ---- time ---- */
+
+/* The due that follows the first of the heap. */
+static struct schedule_due second_due(const struct lock_table *table)
+{
+    struct schedule_due second = {.at_ms = SCHEDULE_NEVER_MS};
+    for (size_t i = 1; i <= 2 && i < table->n_schedules; i++) {
+        second = due_before(table->heap[i].due, second) ? table->heap[i].due : second;
+    }
+    return second;
+}
+
+static void end_grant(struct lock_table *table, struct schedule_draft *draft, uint64_t token)
+{
+    struct grant_image *grant = draft_find_grant(draft, token);
+    struct run_image *run = draft_find_run(draft, token);
+    CHECK(grant != NULL && run != NULL);
+    if (!grant->is_revoking) { /* or it ended when it was revoked, and only its slot is freed */
+        table_end_run(table, draft, run, RUN_EXPIRED);
+        table->expirations++;
+    }
+    table_free_slot(table, draft, grant);
+    draft_trim(draft, token);
+}
+
+/* Ends the grants of one schedule that are over, up to the first that a grant of another goes before: with many slots, to
+ * unpack and pack for each of them would cost the square of their number. */
 static void end_due(struct lock_table *table, struct table_node *node)
 {
-    schedule_unpack(node->schedule, &table->draft);
-    if (table->draft.image.n_grants == 0) {
-        table_remove(table, node);
-        return;
-    }
-    struct grant_image *grant = draft_find_grant(&table->draft, schedule_image_due(&table->draft.image).token);
-    CHECK(grant != NULL);
-    table_end_grant(table, &table->draft, grant, RUN_EXPIRED);
-    table->expirations++;
-    table_commit(table, node, &table->draft);
+    struct schedule_draft *draft = &table->draft;
+    schedule_unpack(node->schedule, draft);
+    struct schedule_due due = schedule_image_due(&draft->image);
+    do {
+        end_grant(table, draft, due.token);
+        due = schedule_image_due(&draft->image);
+    } while (due.at_ms <= table->numbers.now_ms && due_before(due, second_due(table)));
+    table_keep(table, node, draft);
 }
 
 void lock_table_advance(struct lock_table *table, const struct apply_context *context)
@@ -93,14 +156,24 @@ void lock_table_advance(struct lock_table *table, const struct apply_context *co
     numbers->now_ms = now_ms > numbers->now_ms ? now_ms : numbers->now_ms;
     numbers->wall_ms = wall_ms > -TABLE_WALL_MAX_MS ? wall_ms : -TABLE_WALL_MAX_MS;
     table_sweep(table, TABLE_SWEEP);
-    while (lock_table_next_deadline(table) <= numbers->now_ms) {
+    while (forgetting_next_ms(table) <= numbers->now_ms) {
+        table_drop(table, forgetting_first(table));
+    }
+    while (lock_table_next_lock_deadline(table) <= numbers->now_ms) {
         end_due(table, table_node(table, table->heap[0].slot));
     }
 }
 
+uint64_t lock_table_next_lock_deadline(const struct lock_table *table)
+{
+    return table->n_schedules == 0 ? SCHEDULE_NEVER_MS : table->heap[0].due.at_ms;
+}
+
 uint64_t lock_table_next_deadline(const struct lock_table *table)
 {
-    return table->n_schedules == 0 ? UINT64_MAX : table->heap[0].due.at_ms;
+    uint64_t lock_ms = lock_table_next_lock_deadline(table);
+    uint64_t forget_ms = forgetting_next_ms(table);
+    return lock_ms < forget_ms ? lock_ms : forget_ms;
 }
 
 /* ---- commands ---- */
@@ -110,6 +183,22 @@ static void apply_leader(struct lock_table *table, const struct leader_command *
     if (table->numbers.next_member_id < command->member_id_floor) {
         table->numbers.next_member_id = command->member_id_floor;
     }
+}
+
+/* What codec lets through this build can apply (law 9), and no rule is ever taken back. */
+static void apply_rules(struct lock_table *table, const struct rules_command *command)
+{
+    CHECK(command->version <= rules_version_newest());
+    if (table->numbers.rules_version < command->version) {
+        table->numbers.rules_version = command->version;
+    }
+}
+
+bool table_has_room(const struct lock_table *table, struct table_growth growth)
+{
+    uint64_t schedules = LIMIT_SCHEDULES + (growth.has_policy ? LIMIT_SCHEDULES_RESERVE : 0);
+    uint64_t bytes = LIMIT_STATE_BYTES - (growth.has_policy ? 0 : LIMIT_STATE_RESERVE_BYTES);
+    return (!growth.is_new || table->n_schedules < schedules) && table->state_bytes + growth.bytes <= bytes;
 }
 
 void lock_table_apply(struct lock_table *table, const struct apply_context *context, const struct command *command,
@@ -132,90 +221,20 @@ void lock_table_apply(struct lock_table *table, const struct apply_context *cont
     case COMMAND_RELEASE:
         apply_release(table, &command->release, outcome);
         return;
+    case COMMAND_RULES:
+        apply_rules(table, &command->rules);
+        return;
+    case COMMAND_PUT_SCHEDULE:
+        apply_put_schedule(table, context->no_growth, &command->put_schedule, outcome);
+        return;
+    case COMMAND_DELETE_SCHEDULE:
+        apply_delete_schedule(table, &command->delete_schedule, outcome);
+        return;
+    case COMMAND_REVOKE:
+        apply_revoke(table, &command->revoke, outcome);
+        return;
     }
     CHECK(!"a command of a known kind");
-}
-
-/* ---- what answers show ---- */
-
-struct grant_view grant_view_of(const struct lock_table *table, struct schedule_draft *draft,
-                                const struct grant_image *grant)
-{
-    const struct run_image *run = draft_find_run(draft, grant->token);
-    CHECK(run != NULL);
-    struct grant_view view = {
-        .schedule_id = draft->image.id,
-        .holder = run->holder,
-        .occurrence = run->occurrence,
-        .metadata = grant->metadata,
-        .token = grant->token,
-        .ttl_ms = grant->ttl_ms,
-        .remaining_ms = grant->deadline_ms - table->numbers.now_ms,
-        .acquired_wall_ms = run->acquired_wall_ms,
-        .attempt = run->attempt,
-    };
-    view.expires_wall_ms = table->numbers.wall_ms + (int64_t)view.remaining_ms;
-    return view;
-}
-
-struct run_view run_view_of(const struct schedule_draft *draft, const struct run_image *run)
-{
-    struct run_view view = {
-        .schedule_id = draft->image.id,
-        .holder = run->holder,
-        .occurrence = run->occurrence,
-        .actor = run->actor,
-        .reason = run->reason,
-        .token = run->token,
-        .duration_ms = run->outcome == RUN_RUNNING ? 0 : run->ended_ms - run->granted_ms,
-        .acquired_wall_ms = run->acquired_wall_ms,
-        .ended_wall_ms = run->ended_wall_ms,
-        .outcome = (enum run_outcome)run->outcome,
-        .late_outcome = run->late_outcome,
-        .attempt = run->attempt,
-    };
-    return view;
-}
-
-size_t grant_views_of(const struct lock_table *table, struct schedule_draft *draft,
-                      struct grant_view views[TERMS_SLOTS])
-{
-    for (size_t i = 0; i < draft->image.n_grants; i++) {
-        struct grant_view view = grant_view_of(table, draft, &draft->grants[i]);
-        size_t at = i;
-        for (; at > 0 && view.remaining_ms < views[at - 1].remaining_ms; at--) {
-            views[at] = views[at - 1];
-        }
-        views[at] = view;
-    }
-    return draft->image.n_grants;
-}
-
-void outcome_set_run(struct outcome *outcome, const struct schedule_draft *draft, const struct run_image *run)
-{
-    if (run != NULL) {
-        outcome->has_run = true;
-        outcome->run = run_view_of(draft, run);
-    }
-}
-
-void outcome_set_grant(struct outcome *outcome, const struct lock_table *table, struct schedule_draft *draft,
-                       const struct grant_image *grant)
-{
-    outcome->has_grant = true;
-    outcome->grant = grant_view_of(table, draft, grant);
-}
-
-void outcome_set_holders(struct outcome *outcome, struct lock_table *table, struct schedule_draft *draft)
-{
-    outcome->n_holders = grant_views_of(table, draft, table->outcome_holders);
-    outcome->holders = table->outcome_holders;
-}
-
-void outcome_refuse_field(struct outcome *outcome, const char *field)
-{
-    outcome->code = OUTCOME_INVALID_FIELD;
-    outcome->field = field;
 }
 
 void lock_table_count(const struct lock_table *table, struct lock_table_counts *counts)
@@ -227,39 +246,10 @@ void lock_table_count(const struct lock_table *table, struct lock_table_counts *
         .next_token = table->numbers.next_token,
         .next_member_id = table->numbers.next_member_id,
         .schedules = table->n_schedules,
+        .policies = table->index.policies.count,
         .held = table->held,
         .state_bytes = table->state_bytes,
         .expirations = table->expirations,
         .rules_version = table->numbers.rules_version,
     };
-}
-
-/* Runs stand in the order of their grants; the newest that ended is the one that ended last. */
-static const struct run_image *last_ended(const struct schedule_image *image)
-{
-    const struct run_image *last = NULL;
-    for (size_t i = 0; i < image->n_runs; i++) {
-        const struct run_image *run = &image->runs[i];
-        if (run->outcome != RUN_RUNNING && (last == NULL || run->ended_ms >= last->ended_ms)) {
-            last = run;
-        }
-    }
-    return last;
-}
-
-void lock_table_view(struct lock_table *table, struct slice schedule_id, struct schedule_view *view)
-{
-    *view = (struct schedule_view){0};
-    const struct table_node *node = table_find(table, schedule_id);
-    if (node == NULL) {
-        return;
-    }
-    schedule_unpack(node->schedule, &table->draft);
-    view->n_holders = grant_views_of(table, &table->draft, table->view_holders);
-    view->holders = table->view_holders;
-    const struct run_image *last = last_ended(&table->draft.image);
-    if (last != NULL) {
-        view->has_last_run = true;
-        view->last_run = run_view_of(&table->draft, last);
-    }
 }

@@ -40,6 +40,9 @@ void lock_table_apply(struct lock_table *table, const struct apply_context *cont
 /* State time at which the next thing ends; UINT64_MAX when nothing is pending. The leader proposes a tick then. */
 uint64_t lock_table_next_deadline(const struct lock_table *table);
 
+/* … and the same but for forgetting, which is about days: what must not be late by more than a tick. UINT64_MAX: none. */
+uint64_t lock_table_next_lock_deadline(const struct lock_table *table);
+
 struct lock_table_counts {
     uint64_t now_ms; /* state time */
     int64_t wall_ms; /* wall clock of the last entry */
@@ -47,7 +50,8 @@ struct lock_table_counts {
     uint64_t next_token;
     uint64_t next_member_id;
     uint64_t schedules;   /* remembered */
-    uint64_t held;        /* live grants */
+    uint64_t policies;    /* schedules that have one */
+    uint64_t held;        /* live grants, those that are being revoked included */
     uint64_t state_bytes; /* counted the same on every node */
     uint64_t expirations; /* locks that ended by their deadline, since this process loaded the table */
     uint32_t rules_version;
@@ -65,8 +69,38 @@ struct schedule_view {
 };
 void lock_table_view(struct lock_table *table, struct slice schedule_id, struct schedule_view *view);
 
+/* The policy; false when the schedule has none. `view` points into the table, valid until its next change. */
+bool lock_table_policy(struct lock_table *table, struct slice schedule_id, struct policy_view *view);
+
+/* The newest `max` kept runs, newest first; the rest as above. `runs` has room for LIMIT_RUNS_PER_SCHEDULE + LIMIT_SLOTS.
+ * Returns how many. */
+size_t lock_table_runs(struct lock_table *table, struct slice schedule_id, size_t max, struct run_view *runs);
+
+/* A page of a list. Cost O(limit + log of what is in the table), whatever matches and whatever doesn't. */
+struct list_query {
+    struct slice prefix;   /* of the schedule id; absent: all */
+    struct slice holder;   /* locks only; absent: any */
+    struct slice after_id; /* the page begins behind this id (absent: at the first) … */
+    uint64_t after_token;  /* … and, unless 0, with that id's own grants whose tokens are larger than this */
+    size_t limit;          /* 1 … LIMIT_LIST */
+};
+/* What follows the last item of a page. */
+enum list_rest {
+    LIST_REST_NONE,
+    LIST_REST_OTHERS, /* the next item is of another schedule */
+    LIST_REST_SAME,   /* the next item is of the same schedule: the next page needs after_token */
+};
+/* Live grants in the order of schedule ids, then tokens. Fills at most `limit` views, and returns how many. Views are valid
+ * until the table's next change. */
+size_t lock_table_list_locks(struct lock_table *table, const struct list_query *query, struct grant_view *views,
+                             enum list_rest *rest);
+/* Policies in the order of schedule ids. */
+size_t lock_table_list_policies(struct lock_table *table, const struct list_query *query, struct policy_view *views,
+                                bool *more);
+
 /* XXH3-128 over the whole logical state in the order of schedule ids: equal on two nodes exactly when they hold the same
- * state, however it is laid out in memory. O(state); for tests and --state-hash-every. */
+ * state, however their builds lay it out in memory: the bytes that are hashed are fixed for each rules_version, the
+ * state's own (digest.c), so that builds of different versions agree. O(state); for tests and --state-hash-every. */
 struct digest128 lock_table_digest(struct lock_table *table);
 
 /* Aborts when an invariant of the table is broken. O(state); for tests and the simulator. */
@@ -102,6 +136,7 @@ struct grant_image { /* belongs to the run with the same token */
     uint64_t margin_ms;
     uint64_t max_ttl_ms;
     struct slice metadata;
+    bool is_revoking; /* its run's outcome is RUN_REVOKED already */
 };
 struct run_image {
     uint64_t token;
@@ -118,6 +153,7 @@ struct run_image {
     int outcome;
     int late_outcome;
     uint32_t attempt;
+    bool is_released; /* RUN_REVOKED: its holder released it while the slot was still taken (so a repeat is 200, too) */
 };
 struct occurrence_image {
     struct slice name; /* as first written */
@@ -129,13 +165,23 @@ struct occurrence_image {
     uint64_t run_token; /* of the newest run for it, 0: none; it may be kept no longer */
     uint64_t order;     /* age among the schedule's occurrences: smaller is older */
 };
+struct policy_image {
+    struct policy policy;
+    uint64_t created_ms; /* state time of the first PUT since there was none */
+};
 struct schedule_image {
     struct slice id;
+    bool has_policy;
+    struct policy_image policy;
+    bool has_success;
+    uint64_t
+        last_success_ms; /* state time at which the newest successful run ended, or its late success was reported */
+    int64_t last_success_wall_ms;
     bool has_floor;
     int64_t floor_s;
     uint32_t floor_ns;
     uint64_t next_order;
-    uint64_t forget_ms; /* state time at which it may be forgotten; 0 while a lock lives */
+    uint64_t forget_ms; /* state time at which it may be forgotten; 0 while it has a lock or a policy */
     const struct grant_image *grants;
     size_t n_grants;
     const struct run_image *runs; /* oldest first */

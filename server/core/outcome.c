@@ -33,6 +33,21 @@ bool run_outcome_parse(struct slice name, enum run_outcome *outcome)
     return false;
 }
 
+static bool policy_answers(const struct outcome *outcome, struct slice schedule_id)
+{
+    return outcome->has_policy && slice_equal(outcome->policy.schedule_id, schedule_id);
+}
+
+static bool runs_answer(const struct outcome *outcome, struct slice schedule_id)
+{
+    for (size_t i = 0; i < outcome->n_runs; i++) {
+        if (outcome->runs[i].outcome != RUN_REVOKED || !slice_equal(outcome->runs[i].schedule_id, schedule_id)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool outcome_answers(const struct outcome *outcome, const struct command *command)
 {
     if (outcome->code != OUTCOME_DONE) {
@@ -46,8 +61,15 @@ bool outcome_answers(const struct outcome *outcome, const struct command *comman
         return slice_equal(granted, command->renew.schedule_id);
     case COMMAND_RELEASE:
         return outcome->has_run && slice_equal(outcome->run.schedule_id, command->release.schedule_id);
+    case COMMAND_PUT_SCHEDULE:
+        return policy_answers(outcome, command->put_schedule.schedule_id);
+    case COMMAND_DELETE_SCHEDULE:
+        return policy_answers(outcome, command->delete_schedule.schedule_id);
+    case COMMAND_REVOKE:
+        return runs_answer(outcome, command->revoke.schedule_id);
     case COMMAND_NOOP:
     case COMMAND_LEADER:
+    case COMMAND_RULES:
         break;
     }
     return true;

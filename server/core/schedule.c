@@ -3,18 +3,29 @@
 
 #include <string.h>
 
-const struct terms terms_default = {
-    .estimate_ms = 0,
-    .margin_ms = LIMIT_DEFAULT_MARGIN_MS,
-    .max_ttl_ms = LIMIT_TTL_MS,
-    .slots = TERMS_SLOTS,
-    .max_attempts = 1,
-};
-
 void schedule_draft_init(struct schedule_draft *draft, struct slice id)
 {
     draft->image = (struct schedule_image){
         .id = id, .grants = draft->grants, .runs = draft->runs, .occurrences = draft->occurrences, .next_order = 1};
+}
+
+static void draft_copy_array(void *to, const void *from, size_t bytes)
+{
+    if (bytes > 0) { /* or there may be no array at all */
+        memcpy(to, from, bytes);
+    }
+}
+
+void schedule_draft_copy(struct schedule_draft *draft, const struct schedule_image *image)
+{
+    CHECK(image->n_grants <= DRAFT_GRANTS && image->n_runs <= DRAFT_RUNS && image->n_occurrences <= DRAFT_OCCURRENCES);
+    draft_copy_array(draft->grants, image->grants, image->n_grants * sizeof draft->grants[0]);
+    draft_copy_array(draft->runs, image->runs, image->n_runs * sizeof draft->runs[0]);
+    draft_copy_array(draft->occurrences, image->occurrences, image->n_occurrences * sizeof draft->occurrences[0]);
+    draft->image = *image;
+    draft->image.grants = draft->grants;
+    draft->image.runs = draft->runs;
+    draft->image.occurrences = draft->occurrences;
 }
 
 struct occurrence_key occurrence_key_of(struct slice name)
@@ -32,7 +43,7 @@ bool occurrence_key_equal(const struct occurrence_key *a, const struct occurrenc
     return a->is_instant ? instant_compare(a->instant, b->instant) == 0 : slice_equal(a->name, b->name);
 }
 
-static struct occurrence_key key_of_image(const struct occurrence_image *occurrence)
+struct occurrence_key occurrence_key_of_image(const struct occurrence_image *occurrence)
 {
     struct occurrence_key key = {.name = occurrence->name,
                                  .is_instant = occurrence->is_instant,
@@ -40,24 +51,52 @@ static struct occurrence_key key_of_image(const struct occurrence_image *occurre
     return key;
 }
 
-struct grant_image *draft_find_grant(struct schedule_draft *draft, uint64_t token)
+/* The position of the grant with `token`, or where it would stand. */
+static size_t grant_position(const struct schedule_image *image, uint64_t token)
 {
-    for (size_t i = 0; i < draft->image.n_grants; i++) {
-        if (draft->grants[i].token == token) {
-            return &draft->grants[i];
+    size_t first = 0;
+    for (size_t len = image->n_grants; len > 0;) {
+        size_t half = len / 2;
+        if (image->grants[first + half].token < token) {
+            first += half + 1;
+            len -= half + 1;
+        } else {
+            len = half;
         }
     }
-    return NULL;
+    return first;
+}
+
+bool schedule_image_has_grant(const struct schedule_image *image, uint64_t token)
+{
+    size_t position = grant_position(image, token);
+    return position < image->n_grants && image->grants[position].token == token;
+}
+
+struct grant_image *draft_find_grant(struct schedule_draft *draft, uint64_t token)
+{
+    return schedule_image_has_grant(&draft->image, token) ? &draft->grants[grant_position(&draft->image, token)] : NULL;
+}
+
+const struct run_image *schedule_image_find_run(const struct schedule_image *image, uint64_t token)
+{
+    size_t first = 0;
+    for (size_t len = image->n_runs; len > 0;) {
+        size_t half = len / 2;
+        if (image->runs[first + half].token < token) {
+            first += half + 1;
+            len -= half + 1;
+        } else {
+            len = half;
+        }
+    }
+    return first < image->n_runs && image->runs[first].token == token ? &image->runs[first] : NULL;
 }
 
 struct run_image *draft_find_run(struct schedule_draft *draft, uint64_t token)
 {
-    for (size_t i = draft->image.n_runs; i-- > 0;) {
-        if (draft->runs[i].token == token) {
-            return &draft->runs[i];
-        }
-    }
-    return NULL;
+    const struct run_image *run = schedule_image_find_run(&draft->image, token);
+    return run == NULL ? NULL : &draft->runs[run - draft->runs];
 }
 
 struct run_image *draft_find_run_by_key(struct schedule_draft *draft, struct slice idempotency_key)
@@ -84,7 +123,7 @@ struct run_image *draft_find_run_by_occurrence(struct schedule_draft *draft, con
 struct occurrence_image *draft_find_occurrence(struct schedule_draft *draft, const struct occurrence_key *key)
 {
     for (size_t i = draft->image.n_occurrences; i-- > 0;) {
-        struct occurrence_key remembered = key_of_image(&draft->occurrences[i]);
+        struct occurrence_key remembered = occurrence_key_of_image(&draft->occurrences[i]);
         if (occurrence_key_equal(&remembered, key)) {
             return &draft->occurrences[i];
         }
@@ -116,25 +155,21 @@ struct occurrence_image *draft_add_occurrence(struct schedule_draft *draft, cons
     return occurrence;
 }
 
-bool schedule_image_has_grant(const struct schedule_image *image, uint64_t token)
+static void draft_trim_runs(struct schedule_draft *draft, uint64_t token)
 {
-    for (size_t i = 0; i < image->n_grants; i++) {
-        if (image->grants[i].token == token) {
-            return true;
+    struct schedule_image *image = &draft->image;
+    while (image->n_runs > LIMIT_RUNS_PER_SCHEDULE && image->n_runs - image->n_grants >= LIMIT_RUNS_PER_SCHEDULE) {
+        struct run_image *first = NULL;
+        for (struct run_image *run = draft->runs; run < draft->runs + image->n_runs - 1; run++) {
+            if ((first == NULL || run->ended_ms < first->ended_ms) && run->token != token &&
+                !schedule_image_has_grant(image, run->token)) {
+                first = run;
+            }
         }
-    }
-    return false;
-}
-
-static void draft_trim_runs(struct schedule_draft *draft)
-{
-    for (size_t i = 0; draft->image.n_runs > LIMIT_RUNS_PER_SCHEDULE && i < draft->image.n_runs;) {
-        if (schedule_image_has_grant(&draft->image, draft->runs[i].token)) {
-            i++;
-            continue;
-        }
-        draft->image.n_runs--;
-        memmove(&draft->runs[i], &draft->runs[i + 1], (draft->image.n_runs - i) * sizeof draft->runs[0]);
+        CHECK(first != NULL);
+        size_t after = image->n_runs - (size_t)(first - draft->runs) - 1;
+        memmove(first, first + 1, after * sizeof *first);
+        image->n_runs--;
     }
 }
 
@@ -147,8 +182,8 @@ static bool forgotten_before(const struct occurrence_image *a, const struct occu
     if (!a->is_instant) {
         return a->order < b->order;
     }
-    struct occurrence_key key_a = key_of_image(a);
-    struct occurrence_key key_b = key_of_image(b);
+    struct occurrence_key key_a = occurrence_key_of_image(a);
+    struct occurrence_key key_b = occurrence_key_of_image(b);
     return instant_compare(key_a.instant, key_b.instant) < 0;
 }
 
@@ -163,51 +198,90 @@ static void raise_floor(struct schedule_image *image, const struct occurrence_im
     }
 }
 
+static size_t count_live_occurrences(const struct schedule_image *image)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < image->n_occurrences; i++) {
+        n += schedule_image_has_grant(image, image->occurrences[i].run_token) ? 1 : 0;
+    }
+    return n;
+}
+
 static void draft_trim_occurrences(struct schedule_draft *draft)
 {
-    while (draft->image.n_occurrences > LIMIT_OCCURRENCES_PER_SCHEDULE) {
+    struct schedule_image *image = &draft->image;
+    if (image->n_occurrences <= LIMIT_OCCURRENCES_PER_SCHEDULE) {
+        return;
+    }
+    size_t n_live = count_live_occurrences(image);
+    while (image->n_occurrences > LIMIT_OCCURRENCES_PER_SCHEDULE &&
+           image->n_occurrences - n_live >= LIMIT_OCCURRENCES_PER_SCHEDULE) {
         struct occurrence_image *first = NULL;
-        for (size_t i = 0; i < draft->image.n_occurrences; i++) {
+        for (size_t i = 0; i < image->n_occurrences; i++) {
             struct occurrence_image *candidate = &draft->occurrences[i];
-            if (!schedule_image_has_grant(&draft->image, candidate->run_token) &&
-                (first == NULL || forgotten_before(candidate, first))) {
+            if ((first == NULL || forgotten_before(candidate, first)) &&
+                !schedule_image_has_grant(image, candidate->run_token)) {
                 first = candidate;
             }
         }
-        if (first == NULL) {
-            return;
-        }
+        CHECK(first != NULL);
         if (first->is_instant) {
-            raise_floor(&draft->image, first);
+            raise_floor(image, first);
         }
-        size_t after = draft->image.n_occurrences - (size_t)(first - draft->occurrences) - 1;
+        size_t after = image->n_occurrences - (size_t)(first - draft->occurrences) - 1;
         memmove(first, first + 1, after * sizeof *first);
-        draft->image.n_occurrences--;
+        image->n_occurrences--;
     }
 }
 
-void draft_trim(struct schedule_draft *draft)
+void draft_trim(struct schedule_draft *draft, uint64_t token)
 {
-    draft_trim_runs(draft);
+    draft_trim_runs(draft, token);
     draft_trim_occurrences(draft);
+}
+
+void draft_set_forgetting(struct schedule_draft *draft, uint64_t now_ms)
+{
+    bool stays = draft->image.n_grants > 0 || draft->image.has_policy;
+    draft->image.forget_ms = stays ? 0 : now_ms + LIMIT_FORGET_MS;
 }
 
 struct schedule_due schedule_image_due(const struct schedule_image *image)
 {
-    struct schedule_due due = {.at_ms = image->forget_ms, .token = image->runs[image->n_runs - 1].token};
+    struct schedule_due due = {.at_ms = SCHEDULE_NEVER_MS};
     for (size_t i = 0; i < image->n_grants; i++) {
         const struct grant_image *grant = &image->grants[i];
-        bool earlier = grant->deadline_ms < due.at_ms || (grant->deadline_ms == due.at_ms && grant->token < due.token);
-        if (i == 0 || earlier) {
+        if (grant->deadline_ms < due.at_ms) { /* of equal ones the first, which has the smallest token */
             due = (struct schedule_due){.at_ms = grant->deadline_ms, .token = grant->token};
         }
     }
     return due;
 }
 
+const char *policy_field_out_of_range(const struct policy *policy)
+{
+    if (policy->max_ttl_ms < 1 || policy->max_ttl_ms > LIMIT_TTL_MS || policy->margin_ms > policy->max_ttl_ms ||
+        policy->estimate_ms > policy->max_ttl_ms - policy->margin_ms) {
+        return "max_ttl_ms"; /* also when no TTL could ever satisfy the other two */
+    }
+    if (policy->min_hold_ms > LIMIT_NUMBER_MAX) {
+        return "min_hold_ms";
+    }
+    if (policy->slots < 1 || policy->slots > LIMIT_SLOTS) {
+        return "slots";
+    }
+    if (policy->max_attempts < 1 || policy->max_attempts > LIMIT_ATTEMPTS) {
+        return "max_attempts";
+    }
+    return policy->description.len > LIMIT_REASON_BYTES ? "description" : NULL;
+}
+
 uint32_t schedule_image_count_bytes(const struct schedule_image *image)
 {
     size_t bytes = COUNTED_SCHEDULE_BYTES + image->id.len;
+    if (image->has_policy) {
+        bytes += COUNTED_POLICY_BYTES + image->policy.policy.description.len;
+    }
     for (size_t i = 0; i < image->n_grants; i++) {
         bytes += COUNTED_GRANT_BYTES + image->grants[i].metadata.len;
     }

@@ -3,25 +3,14 @@
  * Packed (`struct schedule`) is how it rests: one block of memory, never changed after it was made, so that a snapshot
  * can read it on another thread. Unpacked (`struct schedule_draft`) is how it is worked on: the structs of lock_table.h
  * in arrays with room for what one command adds. A change is unpack, edit, pack, and swap the pointer. With a full
- * memory (16 runs, 64 occurrences) that is a few microseconds; it buys that nothing in the table needs a lock, a
- * reference count or a partial copy, and that a held lock costs little memory. */
+ * memory (16 runs, 64 occurrences) that is a few microseconds, with all slots taken some tens; it buys that nothing in the
+ * table needs a lock, a reference count or a partial copy, and that a held lock costs little memory. */
 #ifndef BATON_CORE_SCHEDULE_H
 #define BATON_CORE_SCHEDULE_H
 
 #include "base/limits.h"
 #include "core/instant.h"
 #include "core/lock_table.h"
-
-/* What a schedule without a policy is granted under, by rules 1. Each grant keeps the terms that it was granted under. */
-struct terms {
-    uint64_t estimate_ms;
-    uint64_t margin_ms;
-    uint64_t max_ttl_ms;
-    uint32_t slots;
-    uint32_t max_attempts;
-};
-#define TERMS_SLOTS 1u /* the most that any terms allow */
-extern const struct terms terms_default;
 
 /* ---- packed ---- */
 
@@ -36,19 +25,22 @@ struct schedule {
     uint8_t bytes[]; /* the id, then the rest as schedule_pack.c writes it */
 };
 
-struct slice schedule_id(const struct schedule *schedule);
-
-/* A new block that holds all of `image`; freed with free(). `scratch` is somebody's buffer, its content is replaced. */
-struct schedule *schedule_pack(const struct schedule_image *image, uint64_t epoch, struct buffer *scratch);
+static inline struct slice schedule_id(const struct schedule *schedule)
+{
+    struct slice id = {.base = schedule->bytes, .len = schedule->id_len};
+    return id;
+}
+uint64_t schedule_forget_ms(const struct schedule *schedule); /* 0: it has a lock or a policy */
 
 /* ---- unpacked ---- */
 
-#define DRAFT_GRANTS      TERMS_SLOTS
-#define DRAFT_RUNS        (LIMIT_RUNS_PER_SCHEDULE + TERMS_SLOTS)
-#define DRAFT_OCCURRENCES (LIMIT_OCCURRENCES_PER_SCHEDULE + TERMS_SLOTS)
+#define DRAFT_GRANTS      LIMIT_SLOTS
+#define DRAFT_RUNS        (LIMIT_RUNS_PER_SCHEDULE + LIMIT_SLOTS)
+#define DRAFT_OCCURRENCES (LIMIT_OCCURRENCES_PER_SCHEDULE + LIMIT_SLOTS)
 
-/* `image` has the counts, and its arrays are the ones below it. Slices point into the packed block that it was unpacked
- * from, or into the command that is being applied. Grants and runs stand in the order of their tokens. */
+/* `image` has the counts, and its arrays are the ones below it; what lies behind the counts is never read, so that a draft
+ * costs what its schedule holds. Slices point into the packed block that it was unpacked from, or into the command that is
+ * being applied, or, once it was packed, into the buffer that served for it. Grants and runs stand in the order of their tokens. */
 struct schedule_draft {
     struct schedule_image image;
     struct grant_image grants[DRAFT_GRANTS];
@@ -57,7 +49,20 @@ struct schedule_draft {
 };
 
 void schedule_draft_init(struct schedule_draft *draft, struct slice id);
+void schedule_draft_copy(struct schedule_draft *draft, const struct schedule_image *image); /* a sound one */
 void schedule_unpack(const struct schedule *schedule, struct schedule_draft *draft);
+
+/* A new block that holds all of the draft; freed with free(). `scratch` is somebody's buffer: its content is replaced, and
+ * the draft's slices point into it afterwards. */
+struct schedule *schedule_pack(struct schedule_draft *draft, uint64_t epoch, struct buffer *scratch);
+
+/* What the indexes are made of, read without unpacking the rest. */
+struct schedule_glance {
+    bool has_policy;
+    size_t n_grants;
+    uint64_t tokens[DRAFT_GRANTS]; /* ascending */
+};
+void schedule_glance(const struct schedule *schedule, struct schedule_glance *glance);
 
 /* An occurrence as it is compared: an instant by what it means, any other by its bytes. */
 struct occurrence_key {
@@ -66,6 +71,7 @@ struct occurrence_key {
     struct instant instant;
 };
 struct occurrence_key occurrence_key_of(struct slice name);
+struct occurrence_key occurrence_key_of_image(const struct occurrence_image *occurrence); /* without parsing its name */
 bool occurrence_key_equal(const struct occurrence_key *a, const struct occurrence_key *b);
 
 /* NULL when there is none. */
@@ -82,26 +88,34 @@ void draft_add_grant(struct schedule_draft *draft, const struct grant_image *gra
 void draft_add_run(struct schedule_draft *draft, const struct run_image *run);
 struct occurrence_image *draft_add_occurrence(struct schedule_draft *draft, const struct occurrence_key *key);
 
-/* Forgets what is over the limits: the oldest runs; the earliest instants, raising the floor, then the oldest strings.
- * What has a live grant stays. */
-void draft_trim(struct schedule_draft *draft);
+/* Forgets what is over the limits: the runs that ended first; the earliest instants, raising the floor, then the oldest
+ * strings. What has a live grant stays, and one of those counts towards the limit while the others go beyond it. The
+ * newest run stays too, for cool-downs are counted from it, and so does the run with `token` (0: none). */
+void draft_trim(struct schedule_draft *draft, uint64_t token);
+
+/* How a draft ends: a lock or a policy is gone, and unless the other is still there the time to forgetting begins. */
+void draft_set_forgetting(struct schedule_draft *draft, uint64_t now_ms);
 
 /* ---- of both, through the image ---- */
 
-/* A live grant has the token of the newest run of its occurrence. */
+/* Both search by halves: in an image that isn't sorted (a hostile one) they may miss what is there. A live grant has the
+ * token of the newest run of its occurrence. */
 bool schedule_image_has_grant(const struct schedule_image *image, uint64_t token);
+const struct run_image *schedule_image_find_run(const struct schedule_image *image, uint64_t token); /* NULL: none */
 
-/* When something happens to it next: its first live grant ends, or, without any, it is forgotten. Tokens are unique,
- * so two schedules never have equal dues. */
+/* When its first live grant ends, and which that is; without any, never. Tokens are unique, so two schedules have equal
+ * dues only when neither is ever due. */
 struct schedule_due {
     uint64_t at_ms;
     uint64_t token;
 };
+#define SCHEDULE_NEVER_MS UINT64_MAX
 struct schedule_due schedule_image_due(const struct schedule_image *image);
 
 /* What it adds to the counted state. The numbers are part of rules 1: they bound the real memory on the builds that we
  * know, but what counts is that every node counts the same, whatever its allocator does. */
 #define COUNTED_SCHEDULE_BYTES   160u
+#define COUNTED_POLICY_BYTES     64u
 #define COUNTED_GRANT_BYTES      64u
 #define COUNTED_RUN_BYTES        96u
 #define COUNTED_OCCURRENCE_BYTES 48u

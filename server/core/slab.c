@@ -1,47 +1,8 @@
-/* Slots, the tree over them, and copy-on-write. See the picture in table.h. */
+/* Slots, and copy-on-write. See the picture in table.h. */
 #include "core/table.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-static int compare_nodes(const struct table_node *a, const struct table_node *b)
-{
-    return slice_compare(schedule_id(a->schedule), schedule_id(b->schedule));
-}
-
-RB_GENERATE_INTERNAL(table_tree, table_node, link, compare_nodes, static __attribute__((unused)))
-
-struct table_node *table_node(const struct lock_table *table, uint32_t slot)
-{
-    return &table->nodes[slot / TABLE_CHUNK_SLOTS][slot % TABLE_CHUNK_SLOTS];
-}
-
-struct table_node *table_find(const struct lock_table *table, struct slice id)
-{
-    struct table_node *node = RB_ROOT(&table->tree);
-    while (node != NULL) {
-        int order = slice_compare(id, schedule_id(node->schedule));
-        if (order == 0) {
-            break;
-        }
-        node = order < 0 ? RB_LEFT(node, link) : RB_RIGHT(node, link);
-    }
-    return node;
-}
-
-struct table_node *table_first(const struct lock_table *table)
-{
-    struct table_node *node = RB_ROOT(&table->tree);
-    while (node != NULL && RB_LEFT(node, link) != NULL) {
-        node = RB_LEFT(node, link);
-    }
-    return node;
-}
-
-struct table_node *table_next(struct table_node *node)
-{
-    return RB_NEXT(table_tree, &table->tree, node);
-}
 
 /* ---- what was replaced ---- */
 
@@ -172,11 +133,10 @@ static struct table_node *take_slot(struct lock_table *table)
     return node;
 }
 
-struct table_node *table_add(struct lock_table *table, const struct schedule_image *image)
+struct table_node *table_add(struct lock_table *table, struct schedule_draft *draft)
 {
     struct table_node *node = take_slot(table);
-    node->schedule = schedule_pack(image, table->epoch, &table->scratch);
-    CHECK(RB_INSERT(table_tree, &table->tree, node) == NULL);
+    node->schedule = schedule_pack(draft, table->epoch, &table->scratch);
     set_slot(table, node->slot, node->schedule);
     table->state_bytes += node->schedule->counted_bytes;
     table->n_schedules++;
@@ -184,35 +144,35 @@ struct table_node *table_add(struct lock_table *table, const struct schedule_ima
         table->heap_capacity = table->heap_capacity == 0 ? 64 : 2 * table->heap_capacity;
         table->heap = grown(table->heap, table->heap_capacity, sizeof *table->heap);
     }
-    heap_insert(table, node, schedule_image_due(image));
+    heap_insert(table, node, schedule_image_due(&draft->image));
+    index_add(table, node, &draft->image);
     return node;
 }
 
-static void table_replace(struct lock_table *table, struct table_node *node, const struct schedule_image *image)
+static void table_replace(struct lock_table *table, struct table_node *node, struct schedule_draft *draft)
 {
     struct schedule *before = node->schedule;
-    node->schedule = schedule_pack(image, table->epoch, &table->scratch);
+    index_change(table, node, &draft->image);
+    node->schedule = schedule_pack(draft, table->epoch, &table->scratch);
     set_slot(table, node->slot, node->schedule);
     table->state_bytes += node->schedule->counted_bytes;
     table->state_bytes -= before->counted_bytes;
     discard_schedule(table, before);
-    heap_move(table, node, schedule_image_due(image));
+    heap_move(table, node, schedule_image_due(&draft->image));
 }
 
 struct table_node *table_commit(struct lock_table *table, struct table_node *node, struct schedule_draft *draft)
 {
     if (node == NULL) {
-        node = table_add(table, &draft->image);
-    } else {
-        table_replace(table, node, &draft->image);
+        return table_add(table, draft);
     }
-    schedule_unpack(node->schedule, draft);
+    table_replace(table, node, draft);
     return node;
 }
 
 void table_remove(struct lock_table *table, struct table_node *node)
 {
-    RB_REMOVE(table_tree, &table->tree, node);
+    index_remove(table, node);
     heap_remove(table, node);
     set_slot(table, node->slot, NULL);
     table->state_bytes -= node->schedule->counted_bytes;

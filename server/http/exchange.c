@@ -9,7 +9,8 @@
  * A body over its bound is answered at the first call when Content-Length says so. Else it is thrown away until it ends,
  * and answered then; if it goes on for too long, the exchange is cut: MHD queues no answer in the middle of a body, so
  * the answer is written to the socket directly, and the connection is closed. After either the socket is read out for a
- * while (drain). A request whose length can be read in two ways is closed without an answer. */
+ * while (drain). A request whose length can be read in two ways is closed without an answer; one whose headers leave too
+ * little memory for those of an answer is refused. */
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -122,107 +123,6 @@ void exchange_completed(void *cls, struct MHD_Connection *mhd, void **context, e
     }
 }
 
-struct header_search {
-    const char *name; /* a whole one, or what it begins with */
-    struct slice first;
-    size_t count;
-};
-
-static enum MHD_Result search_header(void *cls, enum MHD_ValueKind kind, const char *key, size_t key_size,
-                                     const char *value, size_t value_size)
-{
-    (void)kind;
-    struct header_search *search = cls;
-    if (key_size == strlen(search->name) && strncasecmp(key, search->name, key_size) == 0) {
-        if (search->count == 0) {
-            search->first =
-                value == NULL ? slice_of("") : (struct slice){.base = (const uint8_t *)value, .len = value_size};
-        }
-        search->count++;
-    }
-    return MHD_YES;
-}
-
-struct slice exchange_header(const struct exchange *exchange, const char *name, size_t *count)
-{
-    struct header_search search = {.name = name};
-    (void)MHD_get_connection_values_n(exchange->mhd, MHD_HEADER_KIND, search_header, &search);
-    if (count != NULL) {
-        *count = search.count;
-    }
-    return search.first;
-}
-
-static enum MHD_Result search_header_prefix(void *cls, enum MHD_ValueKind kind, const char *key, size_t key_size,
-                                            const char *value, size_t value_size)
-{
-    (void)kind;
-    (void)value;
-    (void)value_size;
-    struct header_search *search = cls;
-    size_t len = strlen(search->name);
-    search->count += key_size >= len && strncasecmp(key, search->name, len) == 0;
-    return MHD_YES;
-}
-
-size_t exchange_count_headers(const struct exchange *exchange, const char *prefix)
-{
-    struct header_search search = {.name = prefix};
-    (void)MHD_get_connection_values_n(exchange->mhd, MHD_HEADER_KIND, search_header_prefix, &search);
-    return search.count;
-}
-
-static enum MHD_Result keep_query_pair(void *cls, enum MHD_ValueKind kind, const char *key, size_t key_size,
-                                       const char *value, size_t value_size)
-{
-    (void)kind;
-    struct exchange *exchange = cls;
-    exchange->query[exchange->n_query++] = (struct http_pair){
-        .name = {.base = (const uint8_t *)key, .len = key_size},
-        .value = {.base = (const uint8_t *)value, .len = value == NULL ? 0 : value_size},
-    };
-    return MHD_YES;
-}
-
-static void exchange_read_query(struct exchange *exchange)
-{
-    int n = MHD_get_connection_values_n(exchange->mhd, MHD_GET_ARGUMENT_KIND, NULL, NULL);
-    if (n > 0) {
-        exchange->query = calloc((size_t)n, sizeof *exchange->query);
-        CHECK(exchange->query != NULL);
-        (void)MHD_get_connection_values_n(exchange->mhd, MHD_GET_ARGUMENT_KIND, keep_query_pair, exchange);
-    }
-}
-
-/* True when MHD saw the request line as it was sent. It takes a zero byte for the end of the target; the target and the
- * version stand in one piece of memory, one byte apart, so a longer distance shows it. */
-static bool request_line_is_whole(const struct exchange *exchange, const char *url, const char *version)
-{
-    uintptr_t from = (uintptr_t)url;
-    uintptr_t to = (uintptr_t)version;
-    return to <= from || to - from == strlen(exchange->target) + 1;
-}
-
-/* Reads how long the body says it is; 0 for a chunked one, which says nothing. False when that can be read in two ways. */
-static bool exchange_read_length(const struct exchange *exchange, uint64_t *length)
-{
-    size_t n_lengths;
-    size_t n_encodings;
-    struct slice stated = exchange_header(exchange, MHD_HTTP_HEADER_CONTENT_LENGTH, &n_lengths);
-    struct slice encoding = exchange_header(exchange, MHD_HTTP_HEADER_TRANSFER_ENCODING, &n_encodings);
-    if (n_lengths + n_encodings > 1) {
-        return false;
-    }
-    *length = 0;
-    if (n_encodings == 1) {
-        return encoding.len == 7 && strncasecmp((const char *)encoding.base, "chunked", 7) == 0;
-    }
-    for (size_t i = 0; i < stated.len; i++) { /* MHD has refused what isn't digits or doesn't fit */
-        *length = *length * 10 + (uint64_t)(stated.base[i] - '0');
-    }
-    return true;
-}
-
 /* ---- the answer ---- */
 
 static enum MHD_Result exchange_queue(struct exchange *exchange)
@@ -241,17 +141,40 @@ static void exchange_count(const struct exchange *exchange)
     struct connection *connection = exchange->connection;
     const union MHD_ConnectionInfo *head =
         MHD_get_connection_info(exchange->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
-    if (head == NULL || slice_is_present(exchange_header(exchange, MHD_HTTP_HEADER_TRANSFER_ENCODING, NULL))) {
+    if (head == NULL || slice_is_present(exchange_raw_header(exchange, MHD_HTTP_HEADER_TRANSFER_ENCODING, NULL))) {
         connection->is_uncounted = true;
         return;
     }
     connection->taken += head->header_size + exchange->body.len;
 }
 
+/* Queues an answer behind which the connection closes, though its client may still be sending. */
+static enum MHD_Result exchange_queue_last(struct exchange *exchange)
+{
+    CHECK(MHD_add_response_header(exchange->response, MHD_HTTP_HEADER_CONNECTION, "close") == MHD_YES);
+    exchange->connection->drain = drain_open(exchange->connection->server, exchange->connection->fd,
+                                             (size_t)LIMIT_BODY_DISCARD_BYTES - exchange->discarded);
+    return exchange_queue(exchange);
+}
+
+/* The owner's answer might not fit behind these headers; this one, with hardly any of its own, does. */
+static enum MHD_Result exchange_refuse_headers(struct exchange *exchange)
+{
+    static const struct http_header type = {MHD_HTTP_HEADER_CONTENT_TYPE, "text/plain; charset=utf-8"};
+    static const char text[] = "The request line, headers and query parameters are too long or too many: send less.\n";
+    exchange_move(exchange, EXCHANGE_ASKED);
+    connection_move(exchange->connection, CONNECTION_BUSY);
+    exchange_answer(exchange, MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE, &type, 1, slice_of(text));
+    return exchange_queue_last(exchange);
+}
+
 /* The whole request is here. */
 static enum MHD_Result exchange_ask(struct exchange *exchange)
 {
     struct http_server *server = exchange->connection->server;
+    if (!exchange_leaves_room(exchange)) { /* now that its trailers are here, too */
+        return exchange_refuse_headers(exchange);
+    }
     exchange_count(exchange);
     exchange_move(exchange, EXCHANGE_ASKED);
     connection_move(exchange->connection, CONNECTION_BUSY);
@@ -272,10 +195,7 @@ static enum MHD_Result exchange_refuse(struct exchange *exchange)
     connection_move(exchange->connection, CONNECTION_BUSY);
     server->options.body_too_large(server->options.arg, exchange);
     CHECK(exchange->state == EXCHANGE_ANSWERED);
-    CHECK(MHD_add_response_header(exchange->response, MHD_HTTP_HEADER_CONNECTION, "close") == MHD_YES);
-    exchange->connection->drain =
-        drain_open(server, exchange->connection->fd, (size_t)LIMIT_BODY_DISCARD_BYTES - exchange->discarded);
-    return exchange_queue(exchange);
+    return exchange_queue_last(exchange);
 }
 
 /* The body is over its bound and doesn't end. */
@@ -302,7 +222,9 @@ static void exchange_write_directly(struct exchange *exchange, unsigned status, 
         buffer_printf(&bytes, "%s: %s\r\n", headers[i].name, headers[i].value);
     }
     buffer_append(&bytes, "\r\n", 2);
-    buffer_append_slice(&bytes, body);
+    if (!slice_equal(exchange->method, slice_of(MHD_HTTP_METHOD_HEAD))) {
+        buffer_append_slice(&bytes, body);
+    }
     socket_write_once(exchange->connection->fd, buffer_slice(&bytes));
     buffer_close(&bytes);
     exchange_move(exchange, EXCHANGE_SENDING);
@@ -336,11 +258,14 @@ static enum MHD_Result exchange_begin(struct exchange *exchange, const char *url
 {
     struct http_server *server = exchange->connection->server;
     uint64_t length;
-    if (!request_line_is_whole(exchange, url, version) || !exchange_read_length(exchange, &length)) {
+    if (!exchange_line_is_whole(exchange, url, version) || !exchange_read_length(exchange, &length)) {
         log_debug(server->options.log, "request refused", LOG_TEXT("reason", "its extent is ambiguous"));
         return MHD_NO;
     }
     exchange->method = slice_of(method);
+    if (!exchange_leaves_room(exchange)) {
+        return exchange_refuse_headers(exchange);
+    }
     exchange_read_query(exchange);
     exchange->body_limit = server->options.body_limit == NULL
                                ? (size_t)LIMIT_BODY_BYTES
@@ -414,16 +339,6 @@ const struct http_pair *exchange_query(const struct exchange *exchange, size_t *
 struct slice exchange_body(const struct exchange *exchange)
 {
     return buffer_slice(&exchange->body);
-}
-
-void *exchange_data(const struct exchange *exchange)
-{
-    return exchange->data;
-}
-
-void exchange_set_data(struct exchange *exchange, void *data)
-{
-    exchange->data = data;
 }
 
 bool exchange_is_gone(const struct exchange *exchange)

@@ -28,6 +28,9 @@ struct http_header {
     const char *name;
     const char *value; /* copied */
 };
+/* How much of LIMIT_HTTP_ANSWER_BYTES the status line and the headers take that http adds; an owner's get the rest, with
+ * ": " and the end of the line for each. */
+#define HTTP_OWN_HEADER_BYTES 256u
 
 struct http_options {
     uv_loop_t *loop;
@@ -51,6 +54,7 @@ uint16_t http_port(const struct http_server *server); /* what port 0 became */
 /* Not from inside `request`. Accepts no more connections; exchanges under way go on, and their connections close after their answers. */
 void http_quiesce(struct http_server *server);
 size_t http_pending(const struct http_server *server); /* exchanges parked or being sent */
+size_t http_connections(const struct http_server *server);
 /* Not from inside `request`. Every parked exchange must have been answered before. Frees, then calls `closed` on the loop. */
 void http_close(struct http_server *server, void (*closed)(void *arg), void *arg);
 
@@ -62,8 +66,6 @@ struct slice exchange_header(const struct exchange *exchange, const char *name, 
 /* How many headers have names that begin with `prefix` (case-insensitive). */
 size_t exchange_count_headers(const struct exchange *exchange, const char *prefix);
 struct slice exchange_body(const struct exchange *exchange);
-void *exchange_data(const struct exchange *exchange);
-void exchange_set_data(struct exchange *exchange, void *data);
 /* True when the client has closed or reset its connection (asks the socket now). */
 bool exchange_is_gone(const struct exchange *exchange);
 

@@ -65,7 +65,6 @@ struct exchange {
     size_t discarded;
     struct http_pair *query; /* owned; points into MHD's memory */
     size_t n_query;
-    void *data;
     unsigned status;
     struct MHD_Response *response; /* owned until the exchange ends */
 };
@@ -114,6 +113,18 @@ enum MHD_Result exchange_handle(void *cls, struct MHD_Connection *mhd, const cha
                                 const char *version, const char *upload, size_t *upload_len, void **context);
 void exchange_completed(void *cls, struct MHD_Connection *mhd, void **context, enum MHD_RequestTerminationCode code);
 void exchange_close(struct exchange *exchange); /* frees */
+
+/* ---- head.c ---- */
+
+/* As MHD has it, and goes by itself: blanks may be left in front of it and behind it. */
+struct slice exchange_raw_header(const struct exchange *exchange, const char *name, size_t *count);
+void exchange_read_query(struct exchange *exchange);
+/* True when MHD saw the request line as it was sent. */
+bool exchange_line_is_whole(const struct exchange *exchange, const char *url, const char *version);
+/* Reads how long the body says it is; 0 for a chunked one, which says nothing. False when that can be read in two ways. */
+bool exchange_read_length(const struct exchange *exchange, uint64_t *length);
+/* False when the largest headers of an answer might not fit behind the request. */
+bool exchange_leaves_room(const struct exchange *exchange);
 
 /* ---- drain_uv.c: reading out what a refused upload still sends ----
  * A socket that is closed with unread bytes resets its connection, and the client may lose the answer that told it why.

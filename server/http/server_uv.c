@@ -374,6 +374,11 @@ size_t http_pending(const struct http_server *server)
     return server->n_pending;
 }
 
+size_t http_connections(const struct http_server *server)
+{
+    return server->n_connections;
+}
+
 void http_quiesce(struct http_server *server)
 {
     CHECK(!server->running);

@@ -96,6 +96,12 @@ static size_t waiting_piece(const struct buffer *waiting)
     return (size_t)(end - waiting->base) + 1;
 }
 
+static void journal_drop(struct journal *journal, size_t lines)
+{
+    journal->dropped += lines;
+    journal->dropped_total += lines;
+}
+
 static bool waiting_flush(struct journal *journal)
 {
     struct buffer *waiting = &journal->waiting;
@@ -104,7 +110,7 @@ static bool waiting_flush(struct journal *journal)
         size_t piece = waiting_piece(waiting);
         size_t done = journal_put(journal, waiting->base, piece, &failed);
         if (failed) {
-            journal->dropped += count_lines(waiting->base, waiting->len);
+            journal_drop(journal, count_lines(waiting->base, waiting->len));
             buffer_clear(waiting);
             return true;
         }
@@ -121,7 +127,7 @@ static void journal_wait(struct journal *journal, const uint8_t *rest, size_t le
 {
     bool is_first = journal->waiting.len == 0;
     if (!is_first && journal->waiting.len + len > LIMIT_JOURNAL_BYTES) {
-        journal->dropped++;
+        journal_drop(journal, 1);
         return;
     }
     buffer_append(&journal->waiting, rest, len);
@@ -134,10 +140,12 @@ static void journal_wait(struct journal *journal, const uint8_t *rest, size_t le
 static void journal_tell_dropped(struct journal *journal)
 {
     uint64_t dropped = journal->dropped;
+    uint64_t dropped_total = journal->dropped_total;
     journal->dropped = 0;
     log_warning(journal->log, "lines of the log were dropped", LOG_U64("lines", dropped));
     if (journal->dropped > 0) {
         journal->dropped = dropped; /* told in vain */
+        journal->dropped_total = dropped_total;
     }
 }
 
@@ -147,7 +155,7 @@ static void journal_write(void *data, const char *line, size_t len)
     bool is_free = waiting_flush(journal);
     if (journal->dropped > 0) {
         if (journal->waiting.len + DROPPED_LINE_BYTES + len > LIMIT_JOURNAL_BYTES) {
-            journal->dropped++;
+            journal_drop(journal, 1);
             return;
         }
         journal_tell_dropped(journal);
@@ -156,7 +164,7 @@ static void journal_write(void *data, const char *line, size_t len)
     bool failed = false;
     size_t done = is_free ? journal_put(journal, (const uint8_t *)line, len, &failed) : 0;
     if (failed) {
-        journal->dropped++;
+        journal_drop(journal, 1);
     } else if (done < len) {
         journal_wait(journal, (const uint8_t *)line + done, len - done);
     }

@@ -25,8 +25,9 @@ struct journal {
     int fd; /* what is written to: the caller's, or ours when it was reopened */
     enum journal_way way;
     const struct log *log;
-    struct buffer waiting; /* whole lines, but for the first, of which a part may have left */
-    uint64_t dropped;      /* lines, since it was told last */
+    struct buffer waiting;  /* whole lines, but for the first, of which a part may have left */
+    uint64_t dropped;       /* lines, since it was told last … */
+    uint64_t dropped_total; /* … and since the start */
     void (*waits)(void *arg);
     void *waits_arg;
 };

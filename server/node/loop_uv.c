@@ -30,9 +30,8 @@ struct loop_uv {
     struct post *first; /* queued posts, oldest first */
     struct post *last;
     int mark; /* 1 or 2: what posts that are queued now carry */
-    void (*turn_slow)(void *arg, const struct loop_uv_turn *turn);
+    void (*turn_ended)(void *arg, const struct loop_uv_turn *turn);
     void *turn_arg;
-    uint64_t turn_least_ns;
     uint64_t turn_wall_ns; /* when the last turn ended … */
     uint64_t turn_idle_ns; /* … and how long libuv had slept by then, in all */
     uint64_t turn_cpu_ns;
@@ -98,8 +97,8 @@ static void turn_measure(struct loop_uv *uv)
     uv->turn_wall_ns = wall_ns;
     uv->turn_idle_ns = idle_ns;
     uv->turn_cpu_ns = turn_cpu_ns;
-    if (!is_first && turn.wall_ns >= uv->turn_least_ns) {
-        uv->turn_slow(uv->turn_arg, &turn);
+    if (!is_first) {
+        uv->turn_ended(uv->turn_arg, &turn);
     }
 }
 
@@ -107,7 +106,7 @@ static void prepare_ran(uv_prepare_t *prepare)
 {
     struct loop_uv *uv = prepare->data;
     posts_run(uv);
-    if (uv->turn_slow != NULL) {
+    if (uv->turn_ended != NULL) {
         turn_measure(uv);
     }
 }
@@ -345,13 +344,11 @@ void loop_uv_watch_signals(struct loop_uv *uv, void (*received)(void *arg, int s
     CHECK(uv_signal_start(&uv->signals[1], signal_arrived, SIGINT) == 0);
 }
 
-void loop_uv_watch_turns(struct loop_uv *uv, uint64_t least_ns,
-                         void (*slow)(void *arg, const struct loop_uv_turn *turn), void *arg)
+void loop_uv_watch_turns(struct loop_uv *uv, void (*ended)(void *arg, const struct loop_uv_turn *turn), void *arg)
 {
     CHECK(uv_loop_configure(&uv->loop, UV_METRICS_IDLE_TIME) == 0);
-    uv->turn_slow = slow;
+    uv->turn_ended = ended;
     uv->turn_arg = arg;
-    uv->turn_least_ns = least_ns;
 }
 
 void loop_uv_run(struct loop_uv *uv)

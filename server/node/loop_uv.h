@@ -25,10 +25,9 @@ struct loop_uv_turn {
     uint64_t cpu_ns; /* of this thread: what is missing, the kernel gave to others, or it waited in a call */
 };
 
-/* Calls `slow` at the end of each turn that took at least `least_ns`: whoever has a timer or a client waiting waited that
- * long. Once, before loop_uv_run. */
-void loop_uv_watch_turns(struct loop_uv *uv, uint64_t least_ns,
-                         void (*slow)(void *arg, const struct loop_uv_turn *turn), void *arg);
+/* Calls `ended` at the end of each turn: whoever has a timer or a client waiting waited as long as it took. Once, before
+ * loop_uv_run. */
+void loop_uv_watch_turns(struct loop_uv *uv, void (*ended)(void *arg, const struct loop_uv_turn *turn), void *arg);
 
 /* Runs until loop_uv_stop is called. */
 void loop_uv_run(struct loop_uv *uv);

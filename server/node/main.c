@@ -5,8 +5,11 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "codec/frame.h"
+#include "core/rules.h"
 #include "node/node.h"
 #include "node/options.h"
+#include "storage/storage.h"
 
 /* Until node_run has its loop going, nothing has to be put in order: nobody was answered, and what is on the disk
  * survives a kill -9. So a start that takes long needs no waiting for. */
@@ -28,6 +31,12 @@ static void signals_catch(void)
     CHECK(pthread_sigmask(SIG_UNBLOCK, &both, NULL) == 0);
 }
 
+static void print_versions(void)
+{
+    (void)printf("batond %s\nlibraft %s\ndata format %u, rules %u, protocol %u\n", BATON_VERSION, BATON_LIBRAFT_VERSION,
+                 STORAGE_FORMAT, (unsigned)rules_version_newest(), PROTOCOL_VERSION_NEWEST);
+}
+
 int main(int argc, char *argv[])
 {
     signals_catch();
@@ -40,7 +49,7 @@ int main(int argc, char *argv[])
         options_print_help(stdout);
         break;
     case OPTIONS_VERSION:
-        (void)printf("batond %s\n", BATON_VERSION);
+        print_versions();
         break;
     case OPTIONS_WRONG:
         exit_code = EXIT_USAGE;
@@ -53,6 +62,9 @@ int main(int argc, char *argv[])
             break;
         }
         CHECK(signal(SIGPIPE, SIG_IGN) != SIG_ERR); /* a peer that is gone is an error of write(2) */
+        /* libuv has 4 threads unless it is told otherwise before its first work. Taking, receiving and dropping a snapshot
+         * and preparing a segment can hold as many at once, and with --disk-io=pool the log's writes would wait for them. */
+        CHECK(setenv("UV_THREADPOOL_SIZE", "8", 0) == 0);
         exit_code = node_run(&options);
         break;
     }

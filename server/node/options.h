@@ -40,6 +40,7 @@ struct options {
     unsigned commit_timeout_ms;
     unsigned request_timeout_ms;
     enum disk_uv_io disk_io;
+    uint64_t state_hash_every; /* 0: never */
     enum log_level log_level;
     enum journal_format log_format;
 };

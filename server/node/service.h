@@ -1,5 +1,6 @@
 /* service: from an exchange to its answer. Parses (api), refuses what a foreign web page sends (browser), answers here
- * what this node knows, proposes or asks the replica for the rest, and renders what comes back.
+ * what this node knows, proposes or asks the replica for the rest, and renders what comes back. It counts what it answers
+ * (metrics).
  *
  * Each exchange that isn't answered at once holds one request object of a bounded pool until its operation or its read is
  * done. An object outlives its exchange in one case: the client has hung up before its acquire was answered and sent no
@@ -13,7 +14,9 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "http/http.h"
+#include "node/journal.h"
 #include "replica/replica.h"
+#include "storage/storage.h"
 
 struct service;
 
@@ -23,13 +26,18 @@ struct service_options {
     const char *node;
     const struct slice *hosts; /* names by which browsers may reach this node (browser.h); kept by the caller */
     size_t n_hosts;
-    size_t requests; /* LIMIT_REQUESTS; past it 503 overloaded */
+    size_t requests;               /* LIMIT_REQUESTS; past it 503 overloaded */
+    struct storage *storage;       /* for its figures; outlives the service */
+    const struct journal *journal; /* as well; NULL: none */
 };
 
-/* Copies the options. Never NULL. Until service_attach every request but /health* is answered 503 not_ready. */
+/* Copies the options. Never NULL. Until service_attach every request but those that this node answers by itself (health,
+ * metrics, the contract) is answered 503 not_ready. */
 struct service *service_open(const struct service_options *options);
+void service_attach_http(struct service *service, struct http_server *http); /* whose connections are counted */
 void service_attach(struct service *service, struct replica *replica);
-/* Every request from now on is answered 503 not_ready, and no grant is given back any more. Before replica_close. */
+/* From now on every request but those that this node answers by itself is 503 not_ready, and no grant is given back any
+ * more. Before replica_close. */
 void service_stop(struct service *service);
 /* After the replica has closed and answered everything: forgets it. */
 void service_detach(struct service *service);
@@ -38,6 +46,9 @@ void service_close(struct service *service);           /* none may be in use */
 
 /* Role, leader or readiness of the replica may have changed: look again before the next answer. Safe at any time. */
 void service_look_again(struct service *service);
+
+/* A turn of the loop has ended: for /metrics, and for /health when it was a long one. */
+void service_note_turn(struct service *service, uint64_t wall_ns);
 
 /* For http_options; `arg` is the service. */
 void service_request(void *arg, struct exchange *exchange);

@@ -164,12 +164,13 @@ static uint16_t socket_port(int fd)
     return (uint16_t)strtoul(port, NULL, 10);
 }
 
-/* The unspecified IPv6 address takes IPv4, too; any other stands for itself. Returns the socket, or −1 with errno. */
-static int socket_open(struct sockaddr *address, socklen_t len)
+/* The unspecified IPv6 address takes IPv4, too, if it is alone: beside 0.0.0.0 the two would be in each other's way. Any
+ * other address stands for itself. Returns the socket, or −1 with errno. */
+static int socket_open(struct sockaddr *address, socklen_t len, bool is_alone)
 {
     int one = 1;
-    int v6_only =
-        address->sa_family == AF_INET6 && !IN6_IS_ADDR_UNSPECIFIED(&((struct sockaddr_in6 *)address)->sin6_addr);
+    int v6_only = address->sa_family == AF_INET6 &&
+                  !(is_alone && IN6_IS_ADDR_UNSPECIFIED(&((struct sockaddr_in6 *)address)->sin6_addr));
     int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) {
         return -1;
@@ -205,7 +206,7 @@ static int listener_add_all(struct listener *listener, const struct addrinfo *ad
     for (const struct addrinfo *at = addresses; at != NULL && listener->n_sockets < NETWORK_LISTEN_SOCKETS;
          at = at->ai_next) {
         address_set_port(at->ai_addr, listener->port);
-        int fd = socket_open(at->ai_addr, at->ai_addrlen);
+        int fd = socket_open(at->ai_addr, at->ai_addrlen, addresses->ai_next == NULL);
         if (fd >= 0) {
             listener_add(listener, fd);
             listener->port = socket_port(fd); /* port 0: the other addresses get the same */
@@ -264,8 +265,9 @@ enum error network_uv_listen(void *impl, const char *host, uint16_t port,
     freeaddrinfo(addresses);
     if (os_error != 0) {
         network_uv_listener_close(opened);
-        return error_set(text, ERROR_NETWORK, "can't listen on %s port %u: %s; %s", host, (unsigned)port,
-                         strerror(os_error), listen_advice(os_error));
+        return error_set(text, ERROR_NETWORK, "can't listen on %s port %u: %s; %s",
+                         host[0] == 0 ? "every address," : host, (unsigned)port, strerror(os_error),
+                         listen_advice(os_error));
     }
     listener_watch(opened);
     *listener = opened;

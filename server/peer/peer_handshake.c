@@ -11,6 +11,7 @@
  *
  * What goes wrong: a hello that doesn't fit is refused with a note that says why. Where the dialler can see the reason
  * itself in our hello (versions, key, cluster), it gets it before the connection is closed, so that both logs say it. */
+#include <stdio.h>
 #include <string.h>
 
 #include "peer/peer_internal.h"
@@ -20,10 +21,7 @@ static void handshake_send_hello(struct stream *stream, struct slice to)
     struct peer_set *set = stream->set;
     struct frame frame = {.kind = FRAME_HELLO};
     struct frame_hello *hello = &frame.hello;
-    hello->protocol_oldest = PROTOCOL_VERSION_OLDEST;
-    hello->protocol_newest = PROTOCOL_VERSION_NEWEST;
-    hello->rules_oldest = 1;
-    hello->rules_newest = RULES_VERSION_NEWEST;
+    frame_hello_set_versions(hello);
     hello->founding = stream->founding;
     memcpy(hello->cluster_id, set->cluster_id, sizeof hello->cluster_id); /* zero until peer_set_join */
     memcpy(hello->incarnation, set->options.incarnation, sizeof hello->incarnation);
@@ -102,13 +100,41 @@ static bool hello_check_names(struct stream *stream)
     return true;
 }
 
-static bool hello_check_versions_and_key(struct stream *stream)
+struct versions {
+    uint32_t oldest;
+    uint32_t newest;
+};
+
+/* `does` says what is done with the versions: "speaks protocol". True when both sides have one in common. */
+static bool hello_check_range(struct stream *stream, const char *does, struct versions theirs, struct versions ours)
+{
+    if (theirs.oldest <= ours.newest && theirs.newest >= ours.oldest) {
+        return true;
+    }
+    char why[200];
+    (void)snprintf(why, sizeof why, "it %s %u to %u, and this node %s %u to %u: install the newer batond on %s", does,
+                   (unsigned)theirs.oldest, (unsigned)theirs.newest, does, (unsigned)ours.oldest, (unsigned)ours.newest,
+                   theirs.newest < ours.oldest ? "it" : "this node");
+    hello_refuse_both(stream, why);
+    return false;
+}
+
+/* Rules aren't compared here: what is in force is the state's, and replica raises it when every member can follow. */
+static bool hello_check_versions(struct stream *stream)
 {
     const struct frame_hello *hello = &stream->hello;
-    if (hello->protocol_oldest > PROTOCOL_VERSION_NEWEST || hello->protocol_newest < PROTOCOL_VERSION_OLDEST) {
-        hello_refuse_both(stream, "its version of this program speaks no protocol that this one speaks");
-        return false;
-    }
+    struct frame_hello own = {0};
+    frame_hello_set_versions(&own);
+    return hello_check_range(stream, "speaks protocol",
+                             (struct versions){hello->protocol_oldest, hello->protocol_newest},
+                             (struct versions){own.protocol_oldest, own.protocol_newest}) &&
+           hello_check_range(stream, "reads state format", (struct versions){hello->state_oldest, hello->state_newest},
+                             (struct versions){own.state_oldest, own.state_newest});
+}
+
+static bool hello_check_key(struct stream *stream)
+{
+    const struct frame_hello *hello = &stream->hello;
     if (hello->keyed != set_is_keyed(stream->set)) {
         hello_refuse_both(stream, hello->keyed ? "it has a cluster key and this node has none: give all nodes the "
                                                  "same --cluster-key-file"
@@ -156,7 +182,7 @@ static bool hello_check(struct stream *stream)
     if (!stream->dialled) {
         stream->founding = stream->hello.founding;
     }
-    if (!hello_check_versions_and_key(stream) || !hello_check_cluster(stream)) {
+    if (!hello_check_versions(stream) || !hello_check_key(stream) || !hello_check_cluster(stream)) {
         return false;
     }
     if (stream->dialled ? stream->hello.connection_number != stream->connection_number

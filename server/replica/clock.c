@@ -6,7 +6,7 @@
  * earlier, entries of the leader before could still be behind the sample; sampled again, time would jump. */
 #include "replica/inside.h"
 
-#define TICK_PENDING_NS (1000ull * NS_PER_MS)  /* while any deadline is pending */
+#define TICK_PENDING_NS (1000ull * NS_PER_MS)  /* while the deadline of a lock is pending */
 #define TICK_IDLE_NS    (60000ull * NS_PER_MS) /* else */
 
 void clock_start(struct replica *replica)
@@ -35,17 +35,16 @@ uint64_t clock_now_ms(const struct replica *replica)
     return clock->base_state_ms + (replica_now_ns(replica) - clock->base_mono_ns) / NS_PER_MS;
 }
 
-/* Any entry moves the state's time; a tick is proposed only when none was for long enough. */
+/* Any entry moves the state's time; a tick is proposed only when none was for long enough. Only locks count: whoever
+ * forgets after 40 days may be late by a minute, and such deadlines are nearly always pending. */
 bool clock_tick_due(const struct replica *replica)
 {
     const struct clock *clock = &replica->clock;
-    uint64_t deadline_ms = lock_table_next_deadline(replica->table);
+    uint64_t deadline_ms = lock_table_next_lock_deadline(replica->table);
     uint64_t quiet_ns = replica_now_ns(replica) - clock->proposed_mono_ns;
-    if (deadline_ms == UINT64_MAX) {
-        return quiet_ns >= TICK_IDLE_NS;
-    }
     bool passed = clock_now_ms(replica) >= deadline_ms && clock->proposed_ms < deadline_ms;
-    return passed || quiet_ns >= TICK_PENDING_NS;
+    bool locked = deadline_ms != UINT64_MAX;
+    return passed || quiet_ns >= (locked ? TICK_PENDING_NS : TICK_IDLE_NS);
 }
 
 void clock_proposed(struct replica *replica, uint64_t now_ms)

@@ -16,6 +16,7 @@ bool copy_command(struct arena *arena, const struct command *from, struct comman
     switch (from->kind) {
     case COMMAND_NOOP:
     case COMMAND_LEADER:
+    case COMMAND_RULES:
         return true;
     case COMMAND_ACQUIRE:
         return copy_slice(arena, from->acquire.schedule_id, &to->acquire.schedule_id) &&
@@ -27,6 +28,15 @@ bool copy_command(struct arena *arena, const struct command *from, struct comman
         return copy_slice(arena, from->renew.schedule_id, &to->renew.schedule_id);
     case COMMAND_RELEASE:
         return copy_slice(arena, from->release.schedule_id, &to->release.schedule_id);
+    case COMMAND_PUT_SCHEDULE:
+        return copy_slice(arena, from->put_schedule.schedule_id, &to->put_schedule.schedule_id) &&
+               copy_slice(arena, from->put_schedule.policy.description, &to->put_schedule.policy.description);
+    case COMMAND_DELETE_SCHEDULE:
+        return copy_slice(arena, from->delete_schedule.schedule_id, &to->delete_schedule.schedule_id);
+    case COMMAND_REVOKE:
+        return copy_slice(arena, from->revoke.schedule_id, &to->revoke.schedule_id) &&
+               copy_slice(arena, from->revoke.actor, &to->revoke.actor) &&
+               copy_slice(arena, from->revoke.reason, &to->revoke.reason);
     }
     return false;
 }
@@ -50,8 +60,55 @@ static void copy_run(struct arena *arena, const struct run_view *from, struct ru
     to->reason = arena_copy(arena, from->reason);
 }
 
-/* `arena` has no bound. */
-void copy_outcome(struct arena *arena, const struct outcome *from, struct outcome *to)
+static const struct run_view *copy_runs(struct arena *arena, const struct run_view *from, size_t n)
+{
+    if (n == 0) {
+        return NULL;
+    }
+    struct run_view *runs = arena_alloc(arena, n * sizeof *runs);
+    CHECK(runs != NULL);
+    for (size_t i = 0; i < n; i++) {
+        copy_run(arena, &from[i], &runs[i]);
+    }
+    return runs;
+}
+
+static const struct grant_view *copy_grants(struct arena *arena, const struct grant_view *from, size_t n)
+{
+    if (n == 0) {
+        return NULL;
+    }
+    struct grant_view *grants = arena_alloc(arena, n * sizeof *grants);
+    CHECK(grants != NULL);
+    for (size_t i = 0; i < n; i++) {
+        copy_grant(arena, &from[i], &grants[i]);
+    }
+    return grants;
+}
+
+static bool grants_are_equal(const struct grant_view *a, const struct grant_view *b)
+{
+    return a->token == b->token && a->remaining_ms == b->remaining_ms && a->ttl_ms == b->ttl_ms &&
+           a->acquired_wall_ms == b->acquired_wall_ms && a->expires_wall_ms == b->expires_wall_ms &&
+           a->attempt == b->attempt && a->is_revoking == b->is_revoking && slice_equal(a->holder, b->holder) &&
+           slice_equal(a->schedule_id, b->schedule_id) && slice_equal(a->occurrence, b->occurrence) &&
+           slice_equal(a->metadata, b->metadata);
+}
+
+bool outcomes_show_same_holders(const struct outcome *a, const struct outcome *b)
+{
+    if (a->n_holders != b->n_holders) {
+        return false;
+    }
+    for (size_t i = 0; i < a->n_holders; i++) {
+        if (!grants_are_equal(&a->holders[i], &b->holders[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void copy_outcome(struct arena *arena, const struct outcome *from, const struct outcome *shared, struct outcome *to)
 {
     *to = *from;
     if (from->has_grant) {
@@ -60,13 +117,10 @@ void copy_outcome(struct arena *arena, const struct outcome *from, struct outcom
     if (from->has_run) {
         copy_run(arena, &from->run, &to->run);
     }
-    to->holders = NULL;
-    if (from->n_holders > 0) {
-        struct grant_view *holders = arena_alloc(arena, from->n_holders * sizeof *holders);
-        CHECK(holders != NULL);
-        for (size_t i = 0; i < from->n_holders; i++) {
-            copy_grant(arena, &from->holders[i], &holders[i]);
-        }
-        to->holders = holders;
+    if (from->has_policy) {
+        to->policy.schedule_id = arena_copy(arena, from->policy.schedule_id);
+        to->policy.policy.description = arena_copy(arena, from->policy.policy.description);
     }
+    to->runs = copy_runs(arena, from->runs, from->n_runs);
+    to->holders = shared != NULL ? shared->holders : copy_grants(arena, from->holders, from->n_holders);
 }

@@ -106,15 +106,23 @@ static bool encoded_server_take(const uint8_t **at, const uint8_t *end, struct e
     return true;
 }
 
-/* libraft doesn't decode one that names a server twice; and an entry that it can't decode it frees twice. */
+/* The first word of an address names its member. */
+static bool same_name(const char *one, const char *other)
+{
+    size_t len = strcspn(one, " ");
+    return strcspn(other, " ") == len && memcmp(one, other, len) == 0;
+}
+
+/* libraft doesn't decode one that has an id or an address twice; and an entry that it can't decode it frees twice. Two
+ * members of one name would have one stream between them. */
 bool guards_configuration_valid(const void *bytes, size_t len)
 {
     struct encoded_server servers[LIMIT_MEMBERS];
     const uint8_t *at = bytes;
-    const uint8_t *end = at + len;
     if (bytes == NULL || len < 9 || at[0] != 1) {
         return false;
     }
+    const uint8_t *end = at + len;
     uint64_t n = bytes_get_u64(at + 1);
     at += 9;
     if (n == 0 || n > LIMIT_MEMBERS) {
@@ -125,7 +133,7 @@ bool guards_configuration_valid(const void *bytes, size_t len)
             return false;
         }
         for (uint64_t j = 0; j < i; j++) {
-            if (servers[j].id == servers[i].id || strcmp(servers[j].address, servers[i].address) == 0) {
+            if (servers[j].id == servers[i].id || same_name(servers[j].address, servers[i].address)) {
                 return false;
             }
         }
@@ -481,21 +489,8 @@ static void guard_16_promotion(struct guards *guards, struct raft_message *messa
     }
 }
 
-/* A part may replace the configuration that the sender's address is read from, while the next one still points to it. */
-static void keep_address(struct raft_message *message, char address[ADDRESS_BYTES])
+static void receive_by_type(struct guards *guards, struct raft_message *message)
 {
-    (void)snprintf(address, ADDRESS_BYTES, "%s", message->server_address);
-    message->server_address = address;
-}
-
-void guards_receive(struct guards *guards, struct raft_message *message)
-{
-    char address[ADDRESS_BYTES];
-    if (guards->dead) {
-        guards_free_message(message);
-        return;
-    }
-    keep_address(message, address);
     switch (message->type) {
     case RAFT_APPEND_ENTRIES:
         receive_append_entries(guards, message);
@@ -518,6 +513,20 @@ void guards_receive(struct guards *guards, struct raft_message *message)
         break;
     }
     deliver(guards, message);
+}
+
+/* A part may replace the configuration that the sender's address is read from, while the next one still points to it. */
+void guards_receive(struct guards *guards, struct raft_message *message)
+{
+    char address[ADDRESS_BYTES];
+    struct raft_message kept = *message;
+    if (guards->dead) {
+        guards_free_message(message);
+        return;
+    }
+    (void)snprintf(address, sizeof address, "%s", message->server_address);
+    kept.server_address = address;
+    receive_by_type(guards, &kept);
 }
 
 /* ---- sending ---- */

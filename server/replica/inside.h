@@ -32,12 +32,16 @@ struct address { /* libraft's address of a server, taken apart */
     char http[LIMIT_NAME_BYTES + 16];
 };
 
-/* What waits to be sent back to a member at the end of the turn. */
+/* What waits to be sent back to a member at the end of the turn: one frame of it. Results that show the same holders, as
+ * all refusals of one full schedule do, share them; a single one isn't worth looking for. */
+#define OUTBOX_LISTS 8u
 struct outbox {
     struct arena arena; /* copies of outcomes */
     uint8_t run_id[16]; /* of the process that asked */
     struct frame_operation_result *results;
     size_t n_results, capacity;
+    uint32_t lists[OUTBOX_LISTS]; /* the newest results with several holders of their own, counted from 1, in a ring */
+    size_t n_lists;               /* ever, in this frame */
     size_t bytes;
 };
 
@@ -48,6 +52,9 @@ struct member {
     struct address address;
     char advertised[LIMIT_NAME_BYTES + 16]; /* HTTP address of its newest hello; empty: none yet */
     struct peer *peer;                      /* NULL: this node */
+    uint32_t rules_newest;                  /* that its build can apply, by its newest hello; 0: none yet */
+    bool heard;                             /* a frame of it arrived … */
+    uint64_t heard_ns;                      /* … the last one then */
     uint8_t run_id[16];                     /* of the process at the other end of the inbound stream */
     uint8_t taken_run_id[16];               /* operations: the run that taken_sequence belongs to */
     uint64_t taken_sequence;
@@ -174,8 +181,9 @@ struct operations {
     unsigned in_flight;
     uint64_t undecided; /* own and passed on to us */
     uint64_t next_batch, next_number, next_sequence;
-    uint64_t leaderless_ns; /* since when there is nobody to propose to; 0: there is somebody */
-    uint64_t hold_ns;       /* a member answered that it doesn't lead: don't pass on before this */
+    uint32_t rules_proposed; /* what this leadership has proposed to raise the rules to; 0: nothing */
+    uint64_t leaderless_ns;  /* since when there is nobody to propose to; 0: there is somebody */
+    uint64_t hold_ns;        /* a member answered that it doesn't lead: don't pass on before this */
 };
 
 void operation_list_append(struct operation_list *list, struct operation *operation);
@@ -194,6 +202,16 @@ void operations_answer_all(struct replica *replica); /* at the end of a close */
 bool operations_pending(const struct replica *replica);
 void operations_free(struct replica *replica);
 
+/* ---- raising the rules ---- */
+
+uint32_t raising_in_force(const struct replica *replica);
+/* May this command be applied by the rules in force? The replica has its table. */
+bool raising_allows(const struct replica *replica, const struct command *command);
+/* The version that the leader is to propose now; 0: none. */
+uint32_t raising_due(struct replica *replica);
+/* What an entry needs whoever applies it to know. */
+uint32_t raising_needed(const struct command *commands, size_t n);
+
 /* passing on, both sides */
 void passing_send(struct replica *replica);
 void passing_take_operations(struct replica *replica, struct member *member, const struct frame_operations *frame);
@@ -207,7 +225,9 @@ void passing_forget(struct passed *passed);
 void outbox_free(struct outbox *outbox);
 
 bool copy_command(struct arena *arena, const struct command *from, struct command *to) MUST_CHECK;
-void copy_outcome(struct arena *arena, const struct outcome *from, struct outcome *to);
+/* `arena` has no bound. `shared`: an outcome that shows the same holders and lends them to the copy; NULL: none. */
+void copy_outcome(struct arena *arena, const struct outcome *from, const struct outcome *shared, struct outcome *to);
+bool outcomes_show_same_holders(const struct outcome *a, const struct outcome *b);
 
 /* ---- reads ---- */
 
@@ -401,7 +421,9 @@ struct replica {
     void (*closed)(void *arg);
     void *closed_arg;
 
+    uint64_t expirations; /* in entries of this process */
     char waiting[512];
+    char rules_wait[LIMIT_NAME_BYTES + 256];
     struct replica_member_status statuses[LIMIT_MEMBERS];
 };
 

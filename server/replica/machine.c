@@ -4,9 +4,38 @@
 
 #include "replica/inside.h"
 
+static void note_changes(struct replica *replica, const struct entry *entry, const struct lock_table_counts *before)
+{
+    struct lock_table_counts after;
+    lock_table_count(replica->table, &after);
+    if (memcmp(entry->run_id, replica->run_id, sizeof entry->run_id) == 0) {
+        replica->expirations += after.expirations - before->expirations;
+    }
+    if (after.rules_version != before->rules_version) {
+        log_info(replica->options.log, "rules raised", LOG_U64("from", before->rules_version),
+                 LOG_U64("to", after.rules_version), LOG_U64("index", after.index));
+    }
+}
+
+/* Entries that are no commands don't come here, on no node: at their indexes no node logs anything. */
+static void log_state_hash(const struct replica *replica, raft_index index)
+{
+    uint64_t every = replica->options.state_hash_every;
+    if (every == 0 || index % every != 0) {
+        return;
+    }
+    char hash[33];
+    struct digest128 digest = lock_table_digest(replica->table);
+    digest128_print(&digest, hash);
+    log_info(replica->options.log, "state hash", LOG_U64("index", index), LOG_U64("rules", raising_in_force(replica)),
+             LOG_TEXT("hash", hash));
+}
+
 static void apply_commands(struct replica *replica, const struct entry *entry, raft_index index)
 {
     struct batch *batch = operations_find(replica, entry);
+    struct lock_table_counts before;
+    lock_table_count(replica->table, &before);
     struct apply_context context = {
         .index = index,
         .now_ms = entry->now_ms,
@@ -21,6 +50,7 @@ static void apply_commands(struct replica *replica, const struct entry *entry, r
             operations_outcome(replica, batch, i, &outcome); /* before the next command moves what it points into */
         }
     }
+    note_changes(replica, entry, &before);
     if (batch != NULL) {
         clock_applied(replica, batch->number);
         reads_barrier_applied(replica, batch);
@@ -41,11 +71,14 @@ static int machine_apply(struct raft_fsm *fsm, const struct raft_buffer *buf, vo
     struct entry entry;
     struct error_text text = {{0}};
     arena_clear(&replica->apply_arena);
-    if (entry_decode(bytes, &replica->apply_arena, &entry, &text) != ERROR_NONE) {
-        replica_fatal(replica, REPLICA_EXIT_FAILURE, "entry %llu can't be understood: %s", index, text.text);
+    enum error error = entry_decode(bytes, &replica->apply_arena, &entry, &text);
+    if (error != ERROR_NONE) {
+        replica_fatal(replica, error == ERROR_VERSION ? REPLICA_EXIT_DATA : REPLICA_EXIT_FAILURE,
+                      "entry %llu can't be understood: %s", index, text.text);
         return 0;
     }
     apply_commands(replica, &entry, index);
+    log_state_hash(replica, index);
     if (replica->options.applied != NULL) {
         replica->options.applied(replica->options.arg, index, replica->table);
     }

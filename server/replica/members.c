@@ -174,19 +174,19 @@ void members_add_founding(struct replica *replica)
     }
 }
 
-static void member_update(struct replica *replica, uint64_t id, const struct address *address)
+/* Whom the configuration means; NULL: somebody new. */
+static struct member *member_meant(struct replica *replica, uint64_t id, const char *name)
 {
     struct member *member = member_by_id(replica, id);
     if (member == NULL) {
-        member = member_by_name(replica, address->name);
-        if (member != NULL && member->id != 0) {
-            member = NULL; /* another incarnation under the same name: both are members for a while */
-        }
+        member = member_by_name(replica, name);
     }
-    if (member == NULL) {
-        (void)member_add(replica, id, address, address->incarnation);
-        return;
-    }
+    bool is_other = member != NULL && member->id != id && member->id != 0;
+    return is_other ? NULL : member; /* it has this node's name, and isn't this node */
+}
+
+static void member_update(struct member *member, uint64_t id, const struct address *address)
+{
     member->id = id;
     member->address = *address;
     if (member->peer != NULL) {
@@ -195,10 +195,42 @@ static void member_update(struct replica *replica, uint64_t id, const struct add
     }
 }
 
-/* Makes the list of members that of libraft's configuration. */
+/* Under the same name: an id that got another one is another member. */
+static bool configuration_has(const struct raft_configuration *configuration, const struct member *member)
+{
+    size_t len = strlen(member->address.name);
+    for (unsigned i = 0; i < configuration->n; i++) {
+        const struct raft_server *server = &configuration->servers[i];
+        if (server->id == member->id && strncmp(server->address, member->address.name, len) == 0 &&
+            server->address[len] == ' ') {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Those of SPEC alone, whose ids are not known, are kept at first: the configuration gives them their ids. */
+static void drop_others(struct replica *replica, const struct raft_configuration *configuration, bool founding_too)
+{
+    uint64_t own_id = storage_identity(replica->options.storage)->node_id;
+    size_t kept = 0;
+    for (size_t i = 0; i < replica->members.n; i++) {
+        struct member *member = replica->members.list[i];
+        bool own = member->peer == NULL && (member->id == 0 || member->id == own_id);
+        if (own || (member->id == 0 && !founding_too) || configuration_has(configuration, member)) {
+            replica->members.list[kept++] = member;
+        } else {
+            member_free(replica, member, false);
+        }
+    }
+    replica->members.n = kept;
+}
+
+/* Makes the list of members that of libraft's configuration. Who is gone goes first: another incarnation may have come in
+ * its place, and there is one stream to a name. */
 void members_sync(struct replica *replica, const struct raft_configuration *configuration)
 {
-    bool known[LIMIT_MEMBERS + 1] = {false};
+    drop_others(replica, configuration, false);
     for (unsigned i = 0; i < configuration->n && i < LIMIT_MEMBERS; i++) {
         const struct raft_server *server = &configuration->servers[i];
         struct address address;
@@ -207,26 +239,14 @@ void members_sync(struct replica *replica, const struct raft_configuration *conf
                           server->id, server->address);
             return;
         }
-        if (replica->members.n < LIMIT_MEMBERS || member_by_id(replica, server->id) != NULL ||
-            member_by_name(replica, address.name) != NULL) {
-            member_update(replica, server->id, &address);
+        struct member *member = member_meant(replica, server->id, address.name);
+        if (member != NULL) {
+            member_update(member, server->id, &address);
+        } else if (replica->members.n < LIMIT_MEMBERS) {
+            (void)member_add(replica, server->id, &address, address.incarnation);
         }
     }
-    for (size_t i = 0; i < replica->members.n; i++) {
-        for (unsigned j = 0; j < configuration->n; j++) {
-            known[i] = known[i] || configuration->servers[j].id == replica->members.list[i]->id;
-        }
-    }
-    size_t kept = 0;
-    for (size_t i = 0; i < replica->members.n; i++) {
-        struct member *member = replica->members.list[i];
-        if (known[i] || member->peer == NULL) {
-            replica->members.list[kept++] = member;
-        } else {
-            member_free(replica, member, false);
-        }
-    }
-    replica->members.n = kept;
+    drop_others(replica, configuration, true);
 }
 
 void members_close(struct replica *replica)
@@ -243,10 +263,17 @@ void members_close(struct replica *replica)
 
 /* ---- frames ---- */
 
+static void note_contact(const struct replica *replica, struct member *member)
+{
+    member->heard = true;
+    member->heard_ns = replica_now_ns(replica);
+}
+
 static void on_frame(void *arg, struct peer *peer, const struct frame *frame)
 {
     struct replica *replica = arg;
     struct member *member = peer_data(peer);
+    note_contact(replica, member);
     if (replica->dead || member->id == 0 || replica->stage != STAGE_RUNNING) {
         return;
     }
@@ -278,8 +305,10 @@ static void on_frame(void *arg, struct peer *peer, const struct frame *frame)
     }
 }
 
-static void take_hello(struct member *member, const struct frame_hello *hello)
+static void take_hello(const struct replica *replica, struct member *member, const struct frame_hello *hello)
 {
+    note_contact(replica, member);
+    member->rules_newest = hello->rules_newest;
     if (hello->http_address.len > 0 && hello->http_address.len < sizeof member->advertised) {
         memcpy(member->advertised, hello->http_address.base, hello->http_address.len);
         member->advertised[hello->http_address.len] = 0;
@@ -299,7 +328,7 @@ static void on_inbound_up(void *arg, struct peer *peer, const struct frame_hello
     if (replica->dead) {
         return;
     }
-    take_hello(member, hello);
+    take_hello(replica, member, hello);
     memcpy(member->run_id, hello->run_id, sizeof member->run_id);
     log_stream(replica, member, "peer stream accepted");
     elections_stream_up(replica, member);
@@ -343,7 +372,7 @@ static void on_outbound_up(void *arg, struct peer *peer, const struct frame_hell
     if (replica->dead) {
         return;
     }
-    take_hello(member, hello);
+    take_hello(replica, member, hello);
     log_stream(replica, member, "peer connected");
     transfer_stream_up(replica, member);
     replica_want_turn(replica);
@@ -392,6 +421,7 @@ static void on_founding_answer(void *arg, struct peer *peer, const struct frame_
     if (replica->dead || replica->stage != STAGE_FOUNDING || replica->founding == NULL) {
         return;
     }
+    note_contact(replica, peer_data(peer));
     replica_founding_changed(replica, founding_take(replica->founding, peer_name(peer), answer));
 }
 

@@ -4,13 +4,15 @@
  * Outcomes are found inside apply by the process's run id, the batch's number and the command's place in it, whoever
  * committed the entry; libraft's own callbacks are not used. What was proposed when leadership ended stays undecided until
  * its entry is applied (a later leader committed it), its place in the log is taken by another entry, or its time is
- * over: in the last two cases the answer is "unknown". */
+ * over: in the last two cases the answer is "unknown".
+ *
+ * What needs newer rules than those in force is refused here, on every node, before it is proposed or passed on, and once
+ * more by the leader that it was passed on to. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/rules.h"
 #include "replica/inside.h"
-
-#define OPERATIONS_RULES_VERSION 1u /* the newest rule that today's commands need */
 
 /* ---- lists ---- */
 
@@ -114,14 +116,18 @@ static bool pack_own(struct operations *operations, struct packing *packing)
     return true;
 }
 
-static bool pack_foreign(struct operations *operations, struct packing *packing)
+/* The member's own table may have been ahead of this one, or its build may not look. */
+static bool pack_foreign(struct replica *replica, struct packing *packing)
 {
+    struct operations *operations = &replica->operations;
     struct passed *passed = operations->foreign_first;
     if (passed == NULL) {
         return false;
     }
     const struct frame_operation *operation = &passed->operations[passed->packed];
-    if (!packing_add(packing, &operation->command, &(struct item){.from = passed, .number = operation->number})) {
+    uint64_t number = operation->number;
+    bool allowed = raising_allows(replica, &operation->command);
+    if (allowed && !packing_add(packing, &operation->command, &(struct item){.from = passed, .number = number})) {
         return false;
     }
     if (++passed->packed == passed->n_operations) {
@@ -130,6 +136,9 @@ static bool pack_foreign(struct operations *operations, struct packing *packing)
             operations->foreign_last = NULL;
         }
         passed->next = NULL;
+    }
+    if (!allowed) {
+        passing_answer(replica, passed, number, OPERATION_NOT_READY, NULL);
     }
     return true;
 }
@@ -173,7 +182,7 @@ static struct raft_buffer encode_entry(struct replica *replica, const struct bat
         .now_ms = now_ms,
         .wall_ms = loop_wall_ms(replica->options.loop),
         .no_growth = !figures.reserve_ok,
-        .rules_version = OPERATIONS_RULES_VERSION,
+        .rules_version = raising_needed(commands, n),
         .commands = commands,
         .n_commands = n,
     };
@@ -227,6 +236,13 @@ static void propose_leader(struct replica *replica)
     batch_propose(replica, batch, &command, 1);
 }
 
+static void propose_rules(struct replica *replica, uint32_t version)
+{
+    struct command command = {.kind = COMMAND_RULES, .rules = {.version = version}};
+    replica->operations.rules_proposed = version;
+    batch_propose(replica, batch_new(replica), &command, 1);
+}
+
 /* Everything that waits and fits, its own and others' in turn, so that neither starves the other. */
 static void propose(struct replica *replica)
 {
@@ -235,7 +251,7 @@ static void propose(struct replica *replica)
     bool more = true;
     while (more) {
         bool own = pack_own(operations, &packing);
-        bool foreign = pack_foreign(operations, &packing);
+        bool foreign = pack_foreign(replica, &packing);
         more = own || foreign;
     }
     reads_attach(replica, packing.batch);
@@ -266,6 +282,40 @@ static void answer_refused(struct replica *replica)
     }
 }
 
+/* What was made by a newer build than all members have yet. */
+static void refuse_newer(struct replica *replica)
+{
+    struct operations *operations = &replica->operations;
+    if (!replica_running(replica) || raising_in_force(replica) == rules_version_newest()) {
+        return; /* nobody on this node can make such */
+    }
+    for (struct operation *operation = operations->queued.first, *next; operation != NULL; operation = next) {
+        next = operation->next;
+        if (!raising_allows(replica, &operation->command)) {
+            operation_list_remove(&operations->queued, operation);
+            operation->state = OPERATION_REFUSED;
+            operation->number = OPERATION_NOT_READY;
+            operation_list_append(&operations->refused, operation);
+            replica_want_turn(replica);
+        }
+    }
+}
+
+static void propose_all(struct replica *replica)
+{
+    const struct operations *operations = &replica->operations;
+    while (replica_leads(replica) && replica->clock.ready && operations->in_flight < LIMIT_ENTRIES_IN_FLIGHT) {
+        uint32_t version = raising_due(replica);
+        if (version != 0) {
+            propose_rules(replica, version);
+        } else if (has_work(replica)) {
+            propose(replica);
+        } else {
+            return;
+        }
+    }
+}
+
 void operations_turn(struct replica *replica)
 {
     struct operations *operations = &replica->operations;
@@ -275,13 +325,11 @@ void operations_turn(struct replica *replica)
         batch_free(batch);
     }
     answer_refused(replica);
+    refuse_newer(replica); /* after the last moment at which something is submitted in this turn */
     if (replica_leads(replica) && !replica->clock.ready && replica->clock.leader_batch == 0) {
         propose_leader(replica);
     }
-    while (replica_leads(replica) && replica->clock.ready && operations->in_flight < LIMIT_ENTRIES_IN_FLIGHT &&
-           has_work(replica)) {
-        propose(replica);
-    }
+    propose_all(replica);
     passing_send(replica);
     passing_flush(replica);
 }
@@ -354,6 +402,7 @@ void operations_leadership_lost(struct replica *replica)
         reads_detach(replica, batch);
     }
     operations->in_flight = 0;
+    operations->rules_proposed = 0;
     passing_refuse_foreign(replica, OPERATION_NO_LEADER);
 }
 

@@ -183,7 +183,8 @@ static struct passed *passed_new(const struct member *member, const struct frame
 static bool may_be_passed(const struct frame_operations *frame)
 {
     for (size_t i = 0; i < frame->n_operations; i++) {
-        if (frame->operations[i].command.kind == COMMAND_LEADER) {
+        enum command_kind kind = frame->operations[i].command.kind;
+        if (kind == COMMAND_LEADER || kind == COMMAND_RULES) {
             return false; /* only a leader's own entry carries it */
         }
     }
@@ -260,6 +261,7 @@ void passing_refuse_foreign(struct replica *replica, enum operation_status statu
 static void outbox_clear(struct outbox *outbox)
 {
     outbox->n_results = 0;
+    outbox->n_lists = 0;
     outbox->bytes = 0;
     arena_clear(&outbox->arena);
 }
@@ -294,25 +296,45 @@ static void outbox_flush(struct replica *replica, struct member *member)
     outbox_clear(outbox);
 }
 
+/* The result in the outbox that has the same holders, counted from 1; 0: none that is still looked at. */
+static uint32_t outbox_find_holders(const struct outbox *outbox, const struct outcome *outcome)
+{
+    size_t n = outcome->n_holders < 2 ? 0 : outbox->n_lists < OUTBOX_LISTS ? outbox->n_lists : OUTBOX_LISTS;
+    for (size_t i = 1; i <= n; i++) {
+        uint32_t at = outbox->lists[(outbox->n_lists - i) % OUTBOX_LISTS];
+        if (outcomes_show_same_holders(outcome, &outbox->results[at - 1].outcome)) {
+            return at;
+        }
+    }
+    return 0;
+}
+
 static void outbox_add(struct replica *replica, struct member *member, const uint8_t run_id[16],
                        const struct frame_operation_result *result)
 {
     struct outbox *outbox = &member->outbox;
-    size_t size = frame_operation_result_size(result);
+    struct frame_operation_result item = *result;
+    item.holders_of = outbox_find_holders(outbox, &result->outcome);
+    size_t size = frame_operation_result_size(&item);
     if (memcmp(outbox->run_id, run_id, sizeof outbox->run_id) != 0 ||
         outbox->bytes + size > LIMIT_FRAME_OUTCOMES_BYTES - FRAME_HEAD_BYTES) {
         outbox_flush(replica, member);
         memcpy(outbox->run_id, run_id, sizeof outbox->run_id);
+        item.holders_of = 0; /* nothing of another frame's */
+        size = frame_operation_result_size(&item);
     }
     if (outbox->n_results == outbox->capacity) {
         outbox->capacity = outbox->capacity == 0 ? 64 : outbox->capacity * 2;
         outbox->results = realloc(outbox->results, outbox->capacity * sizeof outbox->results[0]);
         CHECK(outbox->results != NULL);
     }
-    struct frame_operation_result *copy = &outbox->results[outbox->n_results++];
-    *copy = *result;
-    if (result->status == OPERATION_APPLIED) {
-        copy_outcome(&outbox->arena, &result->outcome, &copy->outcome);
+    if (item.status == OPERATION_APPLIED) {
+        const struct outcome *shared = item.holders_of == 0 ? NULL : &outbox->results[item.holders_of - 1].outcome;
+        copy_outcome(&outbox->arena, &result->outcome, shared, &item.outcome);
+    }
+    outbox->results[outbox->n_results++] = item;
+    if (item.holders_of == 0 && item.outcome.n_holders > 1) {
+        outbox->lists[outbox->n_lists++ % OUTBOX_LISTS] = (uint32_t)outbox->n_results;
     }
     outbox->bytes += size;
 }

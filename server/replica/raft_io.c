@@ -154,12 +154,31 @@ static const char *loaded_complaint(const struct storage_loaded *loaded)
     return NULL;
 }
 
+/* An entry of a newer build ends the process when it is applied, be it a minute later: better now, and not as a voter. */
+static bool loaded_is_known(struct replica *replica, const struct storage_loaded *loaded)
+{
+    struct error_text text = {{0}};
+    for (size_t i = 0; i < loaded->n_entries; i++) {
+        const struct storage_entry *entry = &loaded->entries[i];
+        if (entry->type == RAFT_COMMAND && entry_check(entry->data, &text) == ERROR_VERSION) {
+            raft_index index = loaded->first_index + i;
+            replica_fatal(replica, REPLICA_EXIT_DATA, "entry %llu of the log can't be understood: %s", index,
+                          text.text);
+            return false;
+        }
+    }
+    return true;
+}
+
 static int io_load(struct raft_io *io, raft_term *term, raft_id *voted_for, struct raft_snapshot **snapshot,
                    raft_index *start_index, struct raft_entry *entries[], size_t *n_entries)
 {
     struct replica *replica = io->impl;
     struct storage_loaded loaded;
     storage_loaded(replica->options.storage, &loaded);
+    if (!loaded_is_known(replica, &loaded)) {
+        return RAFT_INVALID;
+    }
     const char *complaint = loaded_complaint(&loaded);
     *snapshot = complaint == NULL && loaded.snapshot.index > 0 ? snapshot_new(&loaded.snapshot) : NULL;
     if (complaint == NULL && loaded.snapshot.index > 0 && *snapshot == NULL) {

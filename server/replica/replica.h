@@ -55,6 +55,7 @@ struct replica_options {
     uint64_t snapshot_entry_bytes; /* a snapshot is due when the entries since the last one exceed this and its size */
     uint64_t snapshot_log_bytes;   /* … or their segments this */
     unsigned snapshot_trailing;    /* entries kept behind a snapshot */
+    uint64_t state_hash_every;     /* log the table's digest at each index that this divides; 0: never */
     unsigned test_guards_off;      /* bit N − 1 switches guard N off; only tests of the guards set it */
     /* Reserve gone, data lost, an entry that can't be understood, …: `sentence` says what to do. Production exits; the
      * simulator marks the node as dead and returns, and the replica then does nothing any more. */
@@ -95,7 +96,8 @@ struct operation {
     int state;
 };
 
-/* Proposes on the leader, passes on elsewhere, waits up to two election time-outs when no leader is known. */
+/* Proposes on the leader, passes on elsewhere, waits up to two election time-outs when no leader is known. A command that
+ * needs newer rules than those in force is OPERATION_NOT_READY; replica_rules_wait_for says why. */
 void replica_submit(struct replica *replica, struct operation *operation);
 
 /* ---- linearizable reads ---- */
@@ -128,6 +130,10 @@ struct replica_member_status {
     const char *role;     /* "voter", "standby", "spare" */
     bool reachable;       /* both streams are up, or it is this node */
     uint64_t match_index; /* on the leader; 0 elsewhere */
+    bool is_self;
+    bool has_contact;         /* a frame of it arrived since this process started; always so for this node */
+    uint64_t last_contact_ms; /* since then; 0 for this node */
+    uint32_t rules_newest;    /* that its build can apply, as its newest hello said; 0: not known yet */
 };
 
 struct replica_status {
@@ -146,9 +152,15 @@ struct replica_status {
     uint64_t leader_changes; /* seen by this process */
     uint64_t last_snapshot_index;
     uint64_t operations_queued;
+    uint64_t expirations;      /* locks that ended by their deadline in entries that this process proposed */
+    uint32_t rules_version;    /* in force */
+    uint32_t snapshot_busy_ms; /* how long a snapshot has been due and couldn't be taken; 0: it isn't */
 };
 /* Valid until the next loop turn. */
 void replica_status(struct replica *replica, struct replica_status *status);
+/* Which member keeps the rules from being raised to `version`, as a sentence; NULL when none does. Valid until the next
+ * call. */
+const char *replica_rules_wait_for(struct replica *replica, uint32_t version);
 const char *replica_role_name(enum replica_role role); /* "follower", … */
 
 #endif

@@ -1,6 +1,7 @@
 /* status: looking in. Nothing here changes anything. */
 #include <stdio.h>
 
+#include "core/rules.h"
 #include "replica/inside.h"
 
 const char *replica_role_name(enum replica_role role)
@@ -51,6 +52,16 @@ static const char *member_role(const struct replica *replica, const struct membe
     return server->role == RAFT_VOTER ? "voter" : server->role == RAFT_STANDBY ? "standby" : "spare";
 }
 
+static void fill_contact(const struct replica *replica, const struct member *member,
+                         struct replica_member_status *status)
+{
+    status->is_self = member->peer == NULL;
+    status->has_contact = status->is_self || member->heard;
+    status->last_contact_ms =
+        !status->is_self && member->heard ? (replica_now_ns(replica) - member->heard_ns) / NS_PER_MS : 0;
+    status->rules_newest = status->is_self ? rules_version_newest() : member->rules_newest;
+}
+
 static void fill_members(struct replica *replica, struct replica_status *status)
 {
     for (size_t i = 0; i < replica->members.n; i++) {
@@ -67,9 +78,20 @@ static void fill_members(struct replica *replica, struct replica_status *status)
             .reachable = member_reachable(member),
             .match_index = match,
         };
+        fill_contact(replica, member, &replica->statuses[i]);
     }
     status->members = replica->statuses;
     status->n_members = replica->members.n;
+}
+
+static uint32_t snapshot_busy_ms(const struct replica *replica)
+{
+    uint64_t since_ns = replica->snapshots.busy_since_ns;
+    if (since_ns == 0) {
+        return 0;
+    }
+    uint64_t ms = (replica_now_ns(replica) - since_ns) / NS_PER_MS;
+    return ms == 0 ? 1 : ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX;
 }
 
 static const char *waiting(struct replica *replica)
@@ -107,5 +129,8 @@ void replica_status(struct replica *replica, struct replica_status *status)
     status->leader_changes = replica->leader_changes;
     status->last_snapshot_index = newest.index;
     status->operations_queued = replica->operations.undecided;
+    status->expirations = replica->expirations;
+    status->rules_version = replica->table == NULL ? 0 : raising_in_force(replica);
+    status->snapshot_busy_ms = snapshot_busy_ms(replica);
     fill_members(replica, status);
 }

@@ -490,8 +490,7 @@ static bool receiving_check(struct receiving *receiving)
         return false;
     }
     if (receiving->error == ERROR_VERSION) {
-        replica_fatal(replica, REPLICA_EXIT_FAILURE, "a received snapshot can't be understood: %s",
-                      receiving->text.text);
+        replica_fatal(replica, REPLICA_EXIT_DATA, "a received snapshot can't be understood: %s", receiving->text.text);
         return false;
     }
     if (receiving->error != ERROR_NONE) {

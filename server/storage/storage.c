@@ -366,6 +366,6 @@ void storage_figures(struct storage *storage, struct storage_figures *figures)
                                         .appending = storage->queue.first != NULL || storage->held.first != NULL ||
                                                      storage_log_in_flight(storage),
                                         .writes = storage->n_writes,
-                                        .last_write_ns = storage->last_write_ns,
+                                        .write_durations = &storage->write_durations,
                                         .log_mode = storage->disk->log_mode(storage->disk->impl)};
 }

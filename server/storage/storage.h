@@ -15,6 +15,7 @@
 
 #include "base/check.h"
 #include "base/error.h"
+#include "base/histogram.h"
 #include "base/loop.h"
 #include "base/slice.h"
 #include "storage/disk.h"
@@ -179,17 +180,17 @@ void storage_snapshot_reader_close(struct storage_snapshot_reader *reader);
 
 /* ---- figures ---- */
 struct storage_figures {
-    uint64_t log_bytes_since_snapshot;   /* segments' bytes written since the newest snapshot */
-    uint64_t entry_bytes_since_snapshot; /* payloads of the entries behind it */
-    uint64_t free_bytes;                 /* as of the last look (each second at most) */
-    bool reserve_ok;                     /* the next segment, a snapshot and snapshot_reserve_bytes fit */
-    bool segment_ready;                  /* the next segment is in place, or is made from a file that is */
-    uint64_t segment_bytes;              /* of each */
-    uint64_t oldest_last_index;          /* a snapshot that leaves the log nothing up to it frees a segment */
-    bool appending;                      /* an append is in flight or queued */
-    uint64_t writes;                     /* records written since start */
-    uint64_t last_write_ns;
-    const char *log_mode; /* "aio" or "pool" */
+    uint64_t log_bytes_since_snapshot;       /* segments' bytes written since the newest snapshot */
+    uint64_t entry_bytes_since_snapshot;     /* payloads of the entries behind it */
+    uint64_t free_bytes;                     /* as of the last look (each second at most) */
+    bool reserve_ok;                         /* the next segment, a snapshot and snapshot_reserve_bytes fit */
+    bool segment_ready;                      /* the next segment is in place, or is made from a file that is */
+    uint64_t segment_bytes;                  /* of each */
+    uint64_t oldest_last_index;              /* a snapshot that leaves the log nothing up to it frees a segment */
+    bool appending;                          /* an append is in flight or queued */
+    uint64_t writes;                         /* records written since start */
+    const struct histogram *write_durations; /* of these, from submission to durable; storage's, always current */
+    const char *log_mode;                    /* "aio" or "pool" */
 };
 void storage_figures(struct storage *storage, struct storage_figures *figures);
 

@@ -56,12 +56,14 @@ enum error storage_prefix_check(const uint8_t *p, enum storage_file kind, const 
     return ERROR_NONE;
 }
 
-enum error storage_prefix_refuse(enum error error, const char *path, struct error_text *text)
+enum error storage_prefix_refuse(enum error error, const uint8_t *p, const char *path, struct error_text *text)
 {
     switch (error) {
     case ERROR_VERSION:
-        return error_set(text, error, "%s: was written in another format than %u; start the batond that wrote it", path,
-                         STORAGE_FORMAT);
+        return error_set(text, error,
+                         "%s: was written in format %u, and this build reads format %u: install the newer batond; "
+                         "nothing was changed",
+                         path, (unsigned)bytes_get_u32(p + PREFIX_FORMAT), STORAGE_FORMAT);
     case ERROR_FOREIGN:
         return error_set(text, error,
                          "%s: belongs to another node or cluster than the file identity says; nothing was changed; put "

@@ -58,7 +58,7 @@ static enum error identity_decode(struct storage *storage, struct buffer *bytes,
     }
     enum error error = storage_prefix_check(p, STORAGE_FILE_IDENTITY, NULL);
     if (error != ERROR_NONE) {
-        return storage_prefix_refuse(error, path, text);
+        return storage_prefix_refuse(error, p, path, text);
     }
     uint64_t name_len = bytes_get_u32(p + IDENTITY_NAME);
     uint64_t spec_len = bytes_get_u32(p + IDENTITY_SPEC);

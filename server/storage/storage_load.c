@@ -1,8 +1,9 @@
 /* Start: everything is read and verified first, and only when all of it is good is anything changed.
  *
- * The changes: what was read is synced (the process that wrote it may have died before its sync), a torn end is made void
- * by a marker, a bad copy in a two-slot file is repaired, the slot of the newest snapshot catches up with a rename that a crash cut short, and leftovers go:
- * temporary files, older snapshots, a segment above the highest. Segments below the log become spares. */
+ * The changes: the directories are synced (the process that made a name may have died before its sync; the files were
+ * synced before they were read, storage.c), a torn end is made void by a marker, a bad copy in a two-slot file is repaired,
+ * the slot of the newest snapshot catches up with a rename that a crash cut short, and leftovers go: temporary files, older
+ * snapshots, a segment above the highest. Segments below the log become spares. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -121,7 +122,8 @@ static enum error spare_check(struct load *l, uint64_t number, bool *fits)
     }
     *fits = size == l->storage->options.segment_bytes;
     error = storage_prefix_check(prefix, STORAGE_FILE_SEGMENT, &l->storage->owner);
-    return error == ERROR_NONE || error == ERROR_CORRUPT ? ERROR_NONE : storage_prefix_refuse(error, path, l->text);
+    return error == ERROR_NONE || error == ERROR_CORRUPT ? ERROR_NONE
+                                                         : storage_prefix_refuse(error, prefix, path, l->text);
 }
 
 /* Segments outside of the log: below it spares, above it what a crash left before the slot was raised. */
@@ -199,21 +201,13 @@ static void leftover_temporaries(struct load *l, const struct storage_names *nam
     }
 }
 
-/* What was read counts as durable from now on, so it has to be. At most two records were in flight: they stand in the
- * last two segments that have records. */
-static enum error change_sync(struct load *l, struct storage_failure *failure)
+/* The names that were found count as durable from now on, so they have to be. */
+static enum error change_sync(const struct load *l, struct storage_failure *failure)
 {
-    struct storage *storage = l->storage;
     const char *directories[] = {STORAGE_PATH_LOG, STORAGE_PATH_SNAPSHOT, "."};
     enum error error = ERROR_NONE;
-    for (size_t i = storage->current > 0 ? storage->current - 1 : 0; i <= storage->current && error == ERROR_NONE;
-         i++) {
-        char path[STORAGE_PATH_BYTES];
-        storage_path_segment(path, storage->segments[i].number);
-        error = storage_io_sync_path(storage->disk, path, failure);
-    }
     for (size_t i = 0; i < 3 && error == ERROR_NONE; i++) {
-        error = storage_io_sync_directory(storage->disk, directories[i], failure);
+        error = storage_io_sync_directory(l->storage->disk, directories[i], failure);
     }
     return error;
 }

@@ -297,7 +297,7 @@ static void log_written(struct disk_write *write, enum error error, int os_error
     }
     if (!storage->dead) {
         storage->n_writes++;
-        storage->last_write_ns = loop_mono_ns(storage->loop) - slot->started_ns;
+        histogram_add(&storage->write_durations, loop_mono_ns(storage->loop) - slot->started_ns);
         log_deliver(storage);
     }
     if (!storage->dead && !storage->closing) {

@@ -63,8 +63,8 @@ struct storage_owner {
 void storage_prefix_encode(uint8_t *p, enum storage_file kind, const struct storage_owner *owner);
 /* NONE, CORRUPT (bad checksum or magic), VERSION, FOREIGN; `owner` NULL: anybody's. No text. */
 enum error storage_prefix_check(const uint8_t *p, enum storage_file kind, const struct storage_owner *owner) MUST_CHECK;
-/* The sentence for what storage_prefix_check returned. */
-enum error storage_prefix_refuse(enum error error, const char *path, struct error_text *text);
+/* The sentence for what storage_prefix_check returned; VERSION: `p` is what it looked at. */
+enum error storage_prefix_refuse(enum error error, const uint8_t *p, const char *path, struct error_text *text);
 
 void storage_path_segment(char path[STORAGE_PATH_BYTES], uint64_t number);
 void storage_path_snapshot(char path[STORAGE_PATH_BYTES], uint64_t index);
@@ -366,7 +366,7 @@ struct storage {
     struct storage_prepare prepare;
     struct storage_spans spans;
     uint64_t n_writes;
-    uint64_t last_write_ns;
+    struct histogram write_durations;
 
     /* found at start */
     bool torn; /* the log's end was cut off, and what was is still there */

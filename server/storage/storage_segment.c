@@ -38,10 +38,10 @@ enum error storage_segment_header_check(const uint8_t *base, size_t len, uint64_
     enum error error =
         len < LIMIT_BLOCK_BYTES ? ERROR_CORRUPT : storage_prefix_check(base, STORAGE_FILE_SEGMENT, owner);
     if (error != ERROR_NONE) {
-        return storage_prefix_refuse(error, path, text);
+        return storage_prefix_refuse(error, base, path, text);
     }
     if (bytes_get_u64(base + SEGMENT_CHECKSUM) != checksum_64(base, SEGMENT_CHECKSUM)) {
-        return storage_prefix_refuse(ERROR_CORRUPT, path, text);
+        return storage_prefix_refuse(ERROR_CORRUPT, base, path, text);
     }
     if (bytes_get_u64(base + SEGMENT_NUMBER) != number) {
         return error_set(text, ERROR_CORRUPT,

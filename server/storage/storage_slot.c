@@ -88,7 +88,7 @@ enum error storage_slot_read(struct storage_slot *slot, const struct disk *disk,
         size_t at = i * LIMIT_BLOCK_BYTES;
         error = copy_decode(&copies[i], blocks + at, got > at ? got - at : 0, slot, owner);
         if (error != ERROR_NONE) {
-            return storage_prefix_refuse(error, slot->path, text);
+            return storage_prefix_refuse(error, blocks + at, slot->path, text);
         }
     }
     return slot_judge(slot, copies, text);

@@ -293,7 +293,7 @@ static enum error verify_header(struct verify *v, uint64_t index, const struct s
         error = ERROR_CORRUPT;
     }
     if (error != ERROR_NONE) {
-        return storage_prefix_refuse(error, v->path, v->text);
+        return storage_prefix_refuse(error, block, v->path, v->text);
     }
     struct storage_snapshot_info *info = &v->snapshot->info;
     info->index = bytes_get_u64(block + HEADER_INDEX);

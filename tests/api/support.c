@@ -2,6 +2,7 @@
 #include "support.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <string.h>
 
 void parsed_input(struct parsed *parsed, const struct api_input *input)
@@ -99,6 +100,76 @@ void assert_taken(const char *line, const char *query, const char *body)
                  SLICE_PRINT(buffer_slice(&parsed.answer.body)));
     }
     parsed_close(&parsed);
+}
+
+static const struct {
+    const char *line;
+    const char *field;
+    const char *json;
+} needs[] = {
+    {ACQUIRE, "holder", "\"h\""}, {RENEW, "token", "1"},          {REVOKE, "reason", "\"r\""},
+    {REVOKE, "actor", "\"a\""},   {PUT, "safety_margin_ms", "0"}, /* so that the other fields may be at their bounds */
+};
+
+void body_with(char *body, size_t size, const char *line, const char *field, const char *json)
+{
+    const char *separator = "";
+    size_t len = (size_t)snprintf(body, size, "{");
+    if (field != NULL) {
+        len += (size_t)snprintf(body + len, size - len, "\"%s\":%s", field, json);
+        separator = ",";
+    }
+    for (size_t i = 0; i < sizeof needs / sizeof needs[0]; i++) {
+        if (strcmp(needs[i].line, line) == 0 && (field == NULL || strcmp(needs[i].field, field) != 0)) {
+            assert_true(len < size);
+            len += (size_t)snprintf(body + len, size - len, "%s\"%s\":%s", separator, needs[i].field, needs[i].json);
+            separator = ",";
+        }
+    }
+    assert_true(len + 1 < size);
+    memcpy(body + len, "}", 2);
+}
+
+void assert_value_refused(const char *line, const char *field, const char *json)
+{
+    char body[8192];
+    body_with(body, sizeof body, line, field, json);
+    assert_refused(line, NULL, body, 400, "invalid_field", field);
+}
+
+void assert_value_taken(const char *line, const char *field, const char *json)
+{
+    char body[8192];
+    body_with(body, sizeof body, line, field, json);
+    assert_taken(line, NULL, body);
+}
+
+void line_of(char *line, size_t size, const struct api_route_row *row)
+{
+    const char *placeholder = strstr(row->path, "{schedule_id}");
+    int len = placeholder == NULL ? (int)strlen(row->path) : (int)(placeholder - row->path);
+    int written = snprintf(line, size, "%s %.*s%s%s", row->method, len, row->path, placeholder == NULL ? "" : "a",
+                           placeholder == NULL ? "" : placeholder + strlen("{schedule_id}"));
+    assert_true(written < (int)size);
+}
+
+const char *body_of(char *body, size_t size, const struct api_route_row *row)
+{
+    char line[128];
+    line_of(line, sizeof line, row);
+    if (strcmp(row->method, "POST") != 0 && strcmp(row->method, "PUT") != 0) {
+        return NULL;
+    }
+    body_with(body, size, line, NULL, NULL);
+    return body;
+}
+
+uint64_t random_next(uint64_t *seed)
+{
+    *seed ^= *seed << 13;
+    *seed ^= *seed >> 7;
+    *seed ^= *seed << 17;
+    return *seed;
 }
 
 void assert_slice(struct slice slice, const char *text)

@@ -33,6 +33,25 @@ void assert_refused(const char *line, const char *query, const char *body, unsig
                     const char *field);
 void assert_taken(const char *line, const char *query, const char *body);
 
+/* The requests that have a body. */
+#define ACQUIRE "POST /locks/a"
+#define RENEW   "POST /locks/a/renew"
+#define REVOKE  "POST /locks/a/revoke"
+#define PUT     "PUT /schedules/a"
+
+/* A body for `line` with `field` set to `json`, and whatever else the request needs; with the field NULL just that. */
+void body_with(char *body, size_t size, const char *line, const char *field, const char *json);
+/* … which is refused with invalid_field, naming the field, or taken. */
+void assert_value_refused(const char *line, const char *field, const char *json);
+void assert_value_taken(const char *line, const char *field, const char *json);
+
+/* A row of the table as a request: "GET /locks/a", and the least body that it takes (NULL: none). */
+void line_of(char *line, size_t size, const struct api_route_row *row);
+const char *body_of(char *body, size_t size, const struct api_route_row *row);
+
+/* xorshift64: any sequence does, as long as it is the same each time. */
+uint64_t random_next(uint64_t *seed);
+
 void assert_slice(struct slice slice, const char *text); /* NULL: absent */
 
 #endif

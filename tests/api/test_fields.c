@@ -5,9 +5,6 @@
 
 #include "support.h"
 
-#define ACQUIRE "POST /locks/a"
-#define RENEW   "POST /locks/a/renew"
-
 static void an_acquire_with_every_field_is_taken(void **state)
 {
     (void)state;
@@ -65,40 +62,29 @@ static void a_renewal_is_a_token_and_perhaps_a_ttl(void **state)
     assert_refused(RENEW, NULL, "{\"token\":1,\"holder\":\"h\"}", 400, "unknown_field", "holder");
 }
 
-/* A body with `field` set to `json`, and whatever else the request needs. */
-static void body_with(char *body, size_t size, const char *line, const char *field, const char *json)
-{
-    const char *needed = strcmp(line, RENEW) == 0 ? (strcmp(field, "token") == 0 ? "" : ",\"token\":1")
-                                                  : (strcmp(field, "holder") == 0 ? "" : ",\"holder\":\"h\"");
-    assert_true(snprintf(body, size, "{\"%s\":%s%s}", field, json, needed) < (int)size);
-}
-
-static void assert_value_refused(const char *line, const char *field, const char *json)
-{
-    char body[8192];
-    body_with(body, sizeof body, line, field, json);
-    assert_refused(line, NULL, body, 400, "invalid_field", field);
-}
-
-static void assert_value_taken(const char *line, const char *field, const char *json)
-{
-    char body[8192];
-    body_with(body, sizeof body, line, field, json);
-    assert_taken(line, NULL, body);
-}
-
+/* Every number, with its bounds. */
 static const struct {
     const char *line;
     const char *field;
-    bool zero; /* is allowed */
-    bool large;
+    unsigned long long min;
+    unsigned long long max;
 } numbers[] = {
-    {ACQUIRE, "ttl_ms", false, true},  {ACQUIRE, "estimated_duration_ms", true, true},
-    {ACQUIRE, "wait_ms", true, false}, {RENEW, "token", false, true},
-    {RENEW, "ttl_ms", false, true},
+    {ACQUIRE, "ttl_ms", 1, LIMIT_NUMBER_MAX},
+    {ACQUIRE, "estimated_duration_ms", 0, LIMIT_NUMBER_MAX},
+    {ACQUIRE, "wait_ms", 0, 0}, /* waiting comes later */
+    {RENEW, "token", 1, LIMIT_NUMBER_MAX},
+    {RENEW, "ttl_ms", 1, LIMIT_NUMBER_MAX},
+    {REVOKE, "token", 1, LIMIT_NUMBER_MAX},
+    {PUT, "estimated_duration_ms", 0, LIMIT_TTL_MS},
+    {PUT, "safety_margin_ms", 0, LIMIT_TTL_MS},
+    {PUT, "max_ttl_ms", 1, LIMIT_TTL_MS},
+    {PUT, "min_hold_ms", 0, LIMIT_NUMBER_MAX},
+    {PUT, "slots", 1, LIMIT_SLOTS},
+    {PUT, "max_attempts", 1, LIMIT_ATTEMPTS},
 };
+#define N_NUMBERS (sizeof numbers / sizeof numbers[0])
 
-static void numbers_are_integers_within_their_bounds(void **state)
+static void numbers_are_integers(void **state)
 {
     (void)state;
     static const char *const never[] = {
@@ -129,24 +115,55 @@ static void numbers_are_integers_within_their_bounds(void **state)
         "[1]",
         "{}",
     };
-    for (size_t n = 0; n < sizeof numbers / sizeof numbers[0]; n++) {
+    for (size_t n = 0; n < N_NUMBERS; n++) {
         for (size_t i = 0; i < sizeof never / sizeof never[0]; i++) {
             assert_value_refused(numbers[n].line, numbers[n].field, never[i]);
         }
-        if (numbers[n].zero) {
-            assert_value_taken(numbers[n].line, numbers[n].field, "0");
+    }
+}
+
+static void assert_number(size_t n, unsigned long long number, bool taken)
+{
+    char json[32];
+    (void)snprintf(json, sizeof json, "%llu", number);
+    if (taken) {
+        assert_value_taken(numbers[n].line, numbers[n].field, json);
+    } else {
+        assert_value_refused(numbers[n].line, numbers[n].field, json);
+    }
+}
+
+static void numbers_are_within_their_bounds(void **state)
+{
+    (void)state;
+    for (size_t n = 0; n < N_NUMBERS; n++) {
+        assert_number(n, 0, numbers[n].min == 0);
+        assert_number(n, numbers[n].min, true);
+        assert_number(n, numbers[n].max, true);
+        assert_number(n, numbers[n].max + 1, false);
+        assert_number(n, numbers[n].max + (1ull << 32), false); /* slots are fewer bits than what is sent */
+        if (numbers[n].min == 0) {
             assert_value_taken(numbers[n].line, numbers[n].field, "-0");
         } else {
-            assert_value_refused(numbers[n].line, numbers[n].field, "0");
             assert_value_refused(numbers[n].line, numbers[n].field, "-0");
         }
-        if (numbers[n].large) {
-            assert_value_taken(numbers[n].line, numbers[n].field, "1");
-            assert_value_taken(numbers[n].line, numbers[n].field, "9007199254740991");
-        } else { /* wait_ms: waiting comes later */
-            assert_value_refused(numbers[n].line, numbers[n].field, "1");
-            assert_value_refused(numbers[n].line, numbers[n].field, "3600000");
-        }
+    }
+}
+
+/* The detail says the range. */
+static void a_number_out_of_its_range_is_told_the_range(void **state)
+{
+    (void)state;
+    for (size_t n = 0; n < N_NUMBERS; n++) {
+        char body[512];
+        char range[64];
+        body_with(body, sizeof body, numbers[n].line, numbers[n].field, "-1");
+        (void)snprintf(range, sizeof range, "from %llu to %llu", numbers[n].min, numbers[n].max);
+        struct parsed parsed;
+        parsed_request(&parsed, numbers[n].line, NULL, body);
+        assert_false(parsed.ok);
+        assert_non_null(memmem(parsed.answer.body.base, parsed.answer.body.len, range, strlen(range)));
+        parsed_close(&parsed);
     }
 }
 
@@ -161,99 +178,86 @@ static void malformed_numbers_are_malformed_json(void **state)
         body_with(body, sizeof body, ACQUIRE, "ttl_ms", wrong[i]);
         assert_refused(ACQUIRE, NULL, body, 400, "malformed_json", "body");
     }
-    assert_refused(ACQUIRE, NULL, "{\"holder\":\"h\",\"ttl_ms\":1e999}", 400, "invalid_field", "body");
 }
 
-static void assert_text_field(const char *field, size_t max)
+/* A string of `len` bytes. */
+static char *string_of(char *json, size_t len)
 {
-    char json[1024];
-    memset(json, 'x', sizeof json);
-    json[0] = '"';
-    json[max + 1] = '"';
-    json[max + 2] = 0;
-    assert_value_taken(ACQUIRE, field, json);
-    json[max + 1] = 'x';
-    json[max + 2] = '"';
-    json[max + 3] = 0;
-    assert_value_refused(ACQUIRE, field, json);
+    memset(json, 'x', len + 2);
+    json[0] = json[len + 1] = '"';
+    json[len + 2] = 0;
+    return json;
+}
+
+static void assert_visible_field(const char *line, const char *field, size_t max)
+{
+    char json[2048];
+    assert_value_taken(line, field, string_of(json, 1));
+    assert_value_taken(line, field, string_of(json, max));
+    assert_value_refused(line, field, string_of(json, max + 1));
     static const char *const wrong[] = {"\"\"",        "\" \"",        "\"a b\"",     "\"a\\n\"", "\"a\\u0001\"",
                                         "\"\\u007f\"", "\"\xc3\xa4\"", "\"\\u00e4\"", "1",        "null",
                                         "true",        "[\"a\"]",      "{}"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
-        assert_value_refused(ACQUIRE, field, wrong[i]);
+        assert_value_refused(line, field, wrong[i]);
     }
-    assert_value_taken(ACQUIRE, field, "\"!\"");
-    assert_value_taken(ACQUIRE, field, "\"\\u007e/\\\\\\\"<>\"");
+    assert_value_taken(line, field, "\"!\"");
+    assert_value_taken(line, field, "\"\\u007e/\\\\\\\"<>\"");
 }
 
-static void texts_are_printable_and_within_their_lengths(void **state)
+static void names_are_printable_and_within_their_lengths(void **state)
 {
     (void)state;
-    assert_text_field("holder", LIMIT_NAME_BYTES);
-    assert_text_field("occurrence", LIMIT_OCCURRENCE_BYTES);
+    assert_visible_field(ACQUIRE, "holder", LIMIT_NAME_BYTES);
+    assert_visible_field(ACQUIRE, "occurrence", LIMIT_OCCURRENCE_BYTES);
+    assert_visible_field(REVOKE, "actor", LIMIT_NAME_BYTES);
 }
 
-static void metadata_is_an_object_of_at_most_one_kib(void **state)
+static void assert_text_field(const char *line, const char *field)
 {
-    (void)state;
-    static const char *const wrong[] = {"[]", "\"a\"", "1", "null", "true"};
-    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
-        assert_value_refused(ACQUIRE, "metadata", wrong[i]);
-    }
-    assert_value_taken(ACQUIRE, "metadata", "{}");
-    char filler[LIMIT_METADATA_BYTES];
-    memset(filler, 'x', sizeof filler);
     char json[2048];
-    const int most = LIMIT_METADATA_BYTES - 8; /* the rest is {"a":""} */
-    (void)snprintf(json, sizeof json, "{\"a\":\"%.*s\"}", most, filler);
-    assert_value_taken(ACQUIRE, "metadata", json);
-    (void)snprintf(json, sizeof json, "{\"a\":\"%.*s\"}", most + 1, filler);
-    assert_value_refused(ACQUIRE, "metadata", json);
-    /* what counts is the compact form */
-    (void)snprintf(json, sizeof json, "{%*s}", (int)sizeof json - 3, "");
-    assert_value_taken(ACQUIRE, "metadata", json);
-}
-
-static void metadata_is_kept_compact_sorted_and_exact(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *sent;
-        const char *kept;
-    } cases[] = {
-        {"{ }", "{}"},
-        {"{\"z\" : 1, \"a\" : {\"y\":2,\"b\":[ ]}}", "{\"a\":{\"b\":[],\"y\":2},\"z\":1}"},
-        {"{\"f\":1.1,\"g\":0.1,\"h\":1e300,\"i\":-2.50}", "{\"f\":1.1,\"g\":0.1,\"h\":1e300,\"i\":-2.5}"},
-        {"{\"f\":123456789.123456789}", "{\"f\":123456789.12345679}"},
-        {"{\"n\":9223372036854775807,\"m\":-5}", "{\"m\":-5,\"n\":9223372036854775807}"},
-        {"{\"s\":\"\\u00e4\\/\\n\\u20ac\\ud83d\\ude00\"}", "{\"s\":\"\xc3\xa4/\\n\xe2\x82\xac\xf0\x9f\x98\x80\"}"},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        char body[512];
-        body_with(body, sizeof body, ACQUIRE, "metadata", cases[i].sent);
-        struct parsed parsed;
-        parsed_request(&parsed, ACQUIRE, NULL, body);
-        assert_true(parsed.ok);
-        assert_slice(parsed.request.command.acquire.metadata, cases[i].kept);
-        parsed_close(&parsed);
+    assert_value_taken(line, field, string_of(json, 1));
+    assert_value_taken(line, field, string_of(json, LIMIT_REASON_BYTES));
+    assert_value_refused(line, field, string_of(json, LIMIT_REASON_BYTES + 1));
+    memcpy(string_of(json, LIMIT_REASON_BYTES) + LIMIT_REASON_BYTES - 1, "\xc3\xa4", 2); /* what counts is bytes */
+    assert_value_taken(line, field, json);
+    memcpy(string_of(json, LIMIT_REASON_BYTES + 1) + LIMIT_REASON_BYTES, "\xc3\xa4", 2);
+    assert_value_refused(line, field, json);
+    static const char *const right[] = {"\" \"", "\"a\\tb\\nc\"", "\"\\u0001\\u007f\"", "\"\xf0\x9f\x98\x80 \\u00e4\""};
+    for (size_t i = 0; i < sizeof right / sizeof right[0]; i++) {
+        assert_value_taken(line, field, right[i]);
+    }
+    static const char *const wrong[] = {"1", "0", "true", "false", "[]", "[\"a\"]", "{}", "\"a\\u0000\""};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        assert_value_refused(line, field, wrong[i]);
+    }
+    static const char *const malformed[] = {"\"\xff\"", "\"\xc3\"", "\"a\tb\"", "\"\\ud800\""};
+    for (size_t i = 0; i < sizeof malformed / sizeof malformed[0]; i++) {
+        char body[256];
+        body_with(body, sizeof body, line, field, malformed[i]);
+        assert_refused(line, NULL, body, 400, "malformed_json", "body");
     }
 }
 
-static void metadata_is_nested_to_a_bound(void **state)
+static void texts_are_utf_8_of_a_kib(void **state)
 {
     (void)state;
-    for (unsigned depth = LIMIT_JSON_DEPTH; depth <= LIMIT_JSON_DEPTH + 1; depth++) {
-        char open[64] = "";
-        char close[64] = "";
-        memset(open, '[', depth - 1);
-        memset(close, ']', depth - 1);
-        char json[256];
-        (void)snprintf(json, sizeof json, "{\"a\":%s%s}", open, close);
-        if (depth <= LIMIT_JSON_DEPTH) {
-            assert_value_taken(ACQUIRE, "metadata", json);
-        } else {
-            assert_value_refused(ACQUIRE, "metadata", json);
-        }
+    assert_text_field(REVOKE, "reason");
+    assert_text_field(PUT, "description");
+    assert_value_refused(REVOKE, "reason", "\"\""); /* required, so there is no none */
+    assert_value_refused(REVOKE, "reason", "null");
+    assert_value_taken(PUT, "description", "\"\"");
+    assert_value_taken(PUT, "description", "null");
+}
+
+static void flags_are_true_or_false(void **state)
+{
+    (void)state;
+    assert_value_taken(REVOKE, "force", "true");
+    assert_value_taken(REVOKE, "force", "false");
+    static const char *const wrong[] = {"1", "0", "null", "\"true\"", "\"\"", "[]", "[true]", "{}"};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        assert_value_refused(REVOKE, "force", wrong[i]);
     }
 }
 
@@ -263,28 +267,88 @@ static void unknown_fields_are_named(void **state)
     assert_refused(ACQUIRE, NULL, "{\"holder\":\"h\",\"ttl\":1}", 400, "unknown_field", "ttl");
     assert_refused(ACQUIRE, NULL, "{\"holder\":\"h\",\"Holder\":\"h\"}", 400, "unknown_field", "Holder");
     assert_refused(ACQUIRE, NULL, "{\"holder\":\"h\",\"\":1}", 400, "unknown_field", "");
-    assert_refused(ACQUIRE, NULL, "{\"holder\":\"h\",\"token\":1}", 400, "unknown_field", "token");
-    assert_refused(ACQUIRE, NULL, "{\"holder\":\"h\",\"schedule_id\":\"a\"}", 400, "unknown_field", "schedule_id");
     assert_refused(ACQUIRE, NULL, "{\"holder\":\"h\",\"\xc3\xa4\":1}", 400, "unknown_field", "\xc3\xa4");
+    static const struct {
+        const char *line;
+        const char *field;
+    } cases[] = {
+        {ACQUIRE, "token"},
+        {ACQUIRE, "schedule_id"},
+        {RENEW, "holder"},
+        {RENEW, "schedule_id"},
+        {REVOKE, "holder"},
+        {REVOKE, "ttl_ms"},
+        {PUT, "group"}, /* these two come later */
+        {PUT, "schedule_id"},
+        {PUT, "expected_every_ms"},
+        {PUT, "ttl_ms"},
+        {PUT, "last_run"},
+        {PUT, "estimated_duration_m"},
+        {PUT, "Slots"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char body[256];
+        body_with(body, sizeof body, cases[i].line, cases[i].field, "null");
+        assert_refused(cases[i].line, NULL, body, 400, "unknown_field", cases[i].field);
+    }
 }
 
 static void fields_given_twice_are_named(void **state)
 {
     (void)state;
-    static const char *const fields[] = {"holder",     "ttl_ms",  "estimated_duration_ms",
-                                         "occurrence", "wait_ms", "metadata"};
-    static const char *const values[] = {"\"h\"", "60000", "0", "\"o\"", "0", "{\"x\":{\"y\":\"}\"}}"};
-    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+    static const struct {
+        const char *line;
+        const char *field;
+        const char *value;
+    } cases[] = {
+        {ACQUIRE, "holder", "\"h\""},
+        {ACQUIRE, "ttl_ms", "60000"},
+        {ACQUIRE, "estimated_duration_ms", "0"},
+        {ACQUIRE, "occurrence", "\"o,\\\"{[\""},
+        {ACQUIRE, "wait_ms", "0"},
+        {ACQUIRE, "metadata", "{\"x\":{\"y\":\"}\"}}"},
+        {RENEW, "token", "1"},
+        {RENEW, "ttl_ms", "1"},
+        {REVOKE, "reason", "\"r\""},
+        {REVOKE, "actor", "\"a\""},
+        {REVOKE, "token", "1"},
+        {REVOKE, "force", "true"},
+        {PUT, "estimated_duration_ms", "1"},
+        {PUT, "safety_margin_ms", "0"},
+        {PUT, "max_ttl_ms", "1"},
+        {PUT, "min_hold_ms", "1"},
+        {PUT, "slots", "1"},
+        {PUT, "max_attempts", "1"},
+        {PUT, "description", "null"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char value[256];
         char body[512];
-        (void)snprintf(body, sizeof body, "{\"%s\":%s , \"%s\" : %s, \"holder\":\"h\"}", fields[i], values[i],
-                       fields[i], values[i]);
-        assert_refused(ACQUIRE, NULL, body, 400, "invalid_field", fields[i]);
+        (void)snprintf(value, sizeof value, "%s , \"%s\" : %s", cases[i].value, cases[i].field, cases[i].value);
+        body_with(body, sizeof body, cases[i].line, cases[i].field, value);
+        assert_refused(cases[i].line, NULL, body, 400, "invalid_field", cases[i].field);
     }
-    assert_refused(RENEW, NULL, "{\"token\":1,\"ttl_ms\":2,\"token\":1}", 400, "invalid_field", "token");
-    assert_refused(ACQUIRE, NULL, "{\"metadata\":{\"holder\":1,\"holder\":2},\"holder\":\"h\"}", 400, "invalid_field",
-                   "metadata");
     assert_refused(ACQUIRE, NULL, "{\"hol\\u0064er\":\"h\",\"holder\":\"h\"}", 400, "invalid_field", "holder");
-    assert_refused(ACQUIRE, NULL, "{\"x\\\"y\":1,\"x\\\"y\":1}", 400, "invalid_field", NULL);
+    assert_refused(ACQUIRE, NULL, "{\"x\\\"y\":1,\"x\\\"y\":1}", 400, "invalid_field", "x\\\"y");
+}
+
+/* Inside of a value, it is the field that is named. */
+static void a_key_given_twice_names_the_field_around_it(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body;
+        const char *field;
+    } cases[] = {
+        {"{\"metadata\":{\"holder\":1,\"holder\":2},\"holder\":\"h\"}", "metadata"},
+        {"{\"holder\":\"h\",\"metadata\":{\"a\":[{\"b\":{}},{\"c\":1,\"c\":2}]}}", "metadata"},
+        {"{\"metadata\":{},\"holder\":[1,{\"b\":\"]}\",\"b\":2}]}", "holder"},
+        {"[1,{\"a\":1,\"a\":2}]", "body"},
+        {"[{\"a\":[2,3]},\"x\",{\"a\":1,\"a\":2}]", "body"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_refused(ACQUIRE, NULL, cases[i].body, 400, "invalid_field", cases[i].field);
+    }
 }
 
 static void a_huge_number_is_named_wherever_it_is(void **state)
@@ -294,6 +358,20 @@ static void a_huge_number_is_named_wherever_it_is(void **state)
                    400, "invalid_field", "metadata");
     assert_refused(ACQUIRE, NULL, "{\"holder\":18446744073709551616}", 400, "invalid_field", "holder");
     assert_refused(ACQUIRE, NULL, "[9223372036854775808]", 400, "invalid_field", "body");
+    assert_refused(ACQUIRE, NULL, "{\"holder\":\"h\",\"ttl_ms\":1e400}", 400, "invalid_field", "ttl_ms");
+    assert_refused(ACQUIRE, NULL, "{\"metadata\":{\"a\":-1e400},\"holder\":\"h\"}", 400, "invalid_field", "metadata");
+}
+
+/* JSON can say it, but no text may hold it. */
+static void a_zero_character_is_named_wherever_it_is(void **state)
+{
+    (void)state;
+    assert_refused(ACQUIRE, NULL, "{\"holder\":\"a\\u0000b\"}", 400, "invalid_field", "holder");
+    assert_refused(ACQUIRE, NULL, "{\"metadata\":{\"a\":[\"\\u0000\"]},\"holder\":\"h\"}", 400, "invalid_field",
+                   "metadata");
+    assert_refused(ACQUIRE, NULL, "{\"metadata\":{\"\\u0000\":1},\"holder\":\"h\"}", 400, "invalid_field", "metadata");
+    assert_refused(ACQUIRE, NULL, "{\"hol\\u0000der\":\"h\"}", 400, "invalid_field", "hol\\u0000der");
+    assert_refused(ACQUIRE, NULL, "[\"\\u0000\"]", 400, "invalid_field", "body");
 }
 
 int main(void)
@@ -302,15 +380,18 @@ int main(void)
         cmocka_unit_test(an_acquire_with_every_field_is_taken),
         cmocka_unit_test(an_acquire_needs_only_its_holder),
         cmocka_unit_test(a_renewal_is_a_token_and_perhaps_a_ttl),
-        cmocka_unit_test(numbers_are_integers_within_their_bounds),
+        cmocka_unit_test(numbers_are_integers),
+        cmocka_unit_test(numbers_are_within_their_bounds),
+        cmocka_unit_test(a_number_out_of_its_range_is_told_the_range),
         cmocka_unit_test(malformed_numbers_are_malformed_json),
-        cmocka_unit_test(texts_are_printable_and_within_their_lengths),
-        cmocka_unit_test(metadata_is_an_object_of_at_most_one_kib),
-        cmocka_unit_test(metadata_is_kept_compact_sorted_and_exact),
-        cmocka_unit_test(metadata_is_nested_to_a_bound),
+        cmocka_unit_test(names_are_printable_and_within_their_lengths),
+        cmocka_unit_test(texts_are_utf_8_of_a_kib),
+        cmocka_unit_test(flags_are_true_or_false),
         cmocka_unit_test(unknown_fields_are_named),
         cmocka_unit_test(fields_given_twice_are_named),
+        cmocka_unit_test(a_key_given_twice_names_the_field_around_it),
         cmocka_unit_test(a_huge_number_is_named_wherever_it_is),
+        cmocka_unit_test(a_zero_character_is_named_wherever_it_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

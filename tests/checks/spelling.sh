@@ -3,4 +3,4 @@
 set -eu
 cd "$(dirname "$0")/../.."
 # inflight: how libraft spells it
-codespell --quiet-level 3 --skip '*.hex,./build,./.git' --ignore-words-list inflight
+codespell --quiet-level 3 --skip '*.hex,*/package-lock.json,./build,./.git' --ignore-words-list inflight

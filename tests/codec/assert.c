@@ -18,6 +18,17 @@ void assert_slice_equal(struct slice a, struct slice b)
     assert_true(slice_equal(a, b));
 }
 
+void assert_policy_equal(const struct policy *a, const struct policy *b)
+{
+    assert_int_equal(a->estimate_ms, b->estimate_ms);
+    assert_int_equal(a->margin_ms, b->margin_ms);
+    assert_int_equal(a->max_ttl_ms, b->max_ttl_ms);
+    assert_int_equal(a->min_hold_ms, b->min_hold_ms);
+    assert_int_equal(a->slots, b->slots);
+    assert_int_equal(a->max_attempts, b->max_attempts);
+    assert_slice_equal(a->description, b->description);
+}
+
 void assert_command_equal(const struct command *a, const struct command *b)
 {
     assert_int_equal(a->kind, b->kind);
@@ -50,6 +61,23 @@ void assert_command_equal(const struct command *a, const struct command *b)
         assert_int_equal(a->release.has_outcome, b->release.has_outcome);
         assert_int_equal(a->release.outcome, b->release.outcome);
         break;
+    case COMMAND_RULES:
+        assert_int_equal(a->rules.version, b->rules.version);
+        break;
+    case COMMAND_PUT_SCHEDULE:
+        assert_slice_equal(a->put_schedule.schedule_id, b->put_schedule.schedule_id);
+        assert_policy_equal(&a->put_schedule.policy, &b->put_schedule.policy);
+        break;
+    case COMMAND_DELETE_SCHEDULE:
+        assert_slice_equal(a->delete_schedule.schedule_id, b->delete_schedule.schedule_id);
+        break;
+    case COMMAND_REVOKE:
+        assert_slice_equal(a->revoke.schedule_id, b->revoke.schedule_id);
+        assert_slice_equal(a->revoke.actor, b->revoke.actor);
+        assert_slice_equal(a->revoke.reason, b->revoke.reason);
+        assert_int_equal(a->revoke.token, b->revoke.token);
+        assert_int_equal(a->revoke.force, b->revoke.force);
+        break;
     }
 }
 
@@ -65,6 +93,7 @@ static void assert_grant_equal(const struct grant_view *a, const struct grant_vi
     assert_int_equal(a->acquired_wall_ms, b->acquired_wall_ms);
     assert_int_equal(a->expires_wall_ms, b->expires_wall_ms);
     assert_int_equal(a->attempt, b->attempt);
+    assert_int_equal(a->is_revoking, b->is_revoking);
 }
 
 static void assert_run_equal(const struct run_view *a, const struct run_view *b)
@@ -81,6 +110,8 @@ static void assert_run_equal(const struct run_view *a, const struct run_view *b)
     assert_int_equal(a->outcome, b->outcome);
     assert_int_equal(a->late_outcome, b->late_outcome);
     assert_int_equal(a->attempt, b->attempt);
+    assert_int_equal(a->is_newly_revoked, b->is_newly_revoked);
+    assert_int_equal(a->is_newly_freed, b->is_newly_freed);
 }
 
 void assert_outcome_equal(const struct outcome *a, const struct outcome *b)
@@ -88,6 +119,13 @@ void assert_outcome_equal(const struct outcome *a, const struct outcome *b)
     assert_int_equal(a->code, b->code);
     assert_slice_equal(slice_of(a->field), slice_of(b->field));
     assert_int_equal(a->repeated, b->repeated);
+    assert_int_equal(a->has_policy, b->has_policy);
+    if (a->has_policy) {
+        assert_slice_equal(a->policy.schedule_id, b->policy.schedule_id);
+        assert_policy_equal(&a->policy.policy, &b->policy.policy);
+        assert_int_equal(a->policy.has_success, b->policy.has_success);
+        assert_int_equal(a->policy.last_success_wall_ms, b->policy.last_success_wall_ms);
+    }
     assert_int_equal(a->has_grant, b->has_grant);
     if (a->has_grant) {
         assert_grant_equal(&a->grant, &b->grant);
@@ -99,6 +137,10 @@ void assert_outcome_equal(const struct outcome *a, const struct outcome *b)
     assert_int_equal(a->n_holders, b->n_holders);
     for (size_t i = 0; i < a->n_holders; i++) {
         assert_grant_equal(&a->holders[i], &b->holders[i]);
+    }
+    assert_int_equal(a->n_runs, b->n_runs);
+    for (size_t i = 0; i < a->n_runs; i++) {
+        assert_run_equal(&a->runs[i], &b->runs[i]);
     }
     assert_int_equal(a->remaining_ms, b->remaining_ms);
     assert_int_equal(a->minimum_ms, b->minimum_ms);
@@ -129,6 +171,8 @@ static void assert_hello_equal(const struct frame_hello *a, const struct frame_h
     assert_int_equal(a->protocol_newest, b->protocol_newest);
     assert_int_equal(a->rules_oldest, b->rules_oldest);
     assert_int_equal(a->rules_newest, b->rules_newest);
+    assert_int_equal(a->state_oldest, b->state_oldest);
+    assert_int_equal(a->state_newest, b->state_newest);
     assert_int_equal(a->founding, b->founding);
     assert_int_equal(a->keyed, b->keyed);
     assert_memory_equal(a->cluster_id, b->cluster_id, sizeof a->cluster_id);
@@ -200,6 +244,7 @@ static void assert_outcomes_equal(const struct frame_outcomes *a, const struct f
     for (size_t i = 0; i < a->n_results; i++) {
         assert_int_equal(a->results[i].number, b->results[i].number);
         assert_int_equal(a->results[i].status, b->results[i].status);
+        assert_int_equal(a->results[i].holders_of, b->results[i].holders_of);
         if (a->results[i].status == OPERATION_APPLIED) {
             assert_outcome_equal(&a->results[i].outcome, &b->results[i].outcome);
         }

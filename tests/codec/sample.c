@@ -9,210 +9,6 @@
 
 #include "base/limits.h"
 
-/* ---- chance ---- */
-
-uint64_t sample_next(struct sample_random *random)
-{
-    random->state += 0x9e3779b97f4a7c15u;
-    uint64_t z = random->state;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
-uint64_t sample_below(struct sample_random *random, uint64_t bound)
-{
-    return sample_next(random) % bound;
-}
-
-static bool sample_coin(struct sample_random *random)
-{
-    return sample_below(random, 2) == 1;
-}
-
-/* Numbers of every length, not mostly long ones. */
-static uint64_t sample_number(struct sample_random *random)
-{
-    return sample_next(random) >> sample_below(random, 64);
-}
-
-static struct slice sample_bytes(struct sample_random *random, struct arena *arena, const char *alphabet, size_t limit)
-{
-    size_t len = 1 + sample_below(random, sample_coin(random) ? 12 : limit);
-    uint8_t *base = arena_alloc(arena, len);
-    size_t n = strlen(alphabet);
-    for (size_t i = 0; i < len; i++) {
-        base[i] = (uint8_t)alphabet[sample_below(random, n)];
-    }
-    return (struct slice){.base = base, .len = len};
-}
-
-static struct slice sample_name(struct sample_random *random, struct arena *arena)
-{
-    struct slice name = sample_bytes(random, arena, "abzABZ019._:@~-", LIMIT_NAME_BYTES);
-    ((uint8_t *)name.base)[0] = 'x';
-    return name;
-}
-
-static struct slice sample_printable(struct sample_random *random, struct arena *arena, size_t limit)
-{
-    return sample_bytes(random, arena, "!\"#$%&'()*+,-./09:;<=>?@AZ[\\]^_`az{|}~", limit);
-}
-
-static struct slice sample_metadata(struct sample_random *random, struct arena *arena)
-{
-    struct slice metadata = sample_bytes(random, arena, "ab \"{}:,", LIMIT_METADATA_BYTES - 1);
-    uint8_t *base = arena_alloc(arena, metadata.len + 1);
-    memcpy(base, metadata.base, metadata.len);
-    base[0] = '{';
-    base[metadata.len] = '}';
-    return (struct slice){.base = base, .len = metadata.len + 1};
-}
-
-void sample_command(struct sample_random *random, struct arena *arena, struct command *command)
-{
-    *command = (struct command){.kind = (enum command_kind)(COMMAND_NOOP + sample_below(random, COMMAND_RELEASE))};
-    switch (command->kind) {
-    case COMMAND_NOOP:
-        break;
-    case COMMAND_LEADER:
-        command->leader.member_id_floor = sample_number(random);
-        break;
-    case COMMAND_ACQUIRE: {
-        struct acquire_command *acquire = &command->acquire;
-        acquire->schedule_id = sample_name(random, arena);
-        acquire->holder = sample_printable(random, arena, LIMIT_NAME_BYTES);
-        acquire->idempotency_key = sample_printable(random, arena, LIMIT_OCCURRENCE_BYTES);
-        if (sample_coin(random)) {
-            acquire->occurrence = sample_printable(random, arena, LIMIT_OCCURRENCE_BYTES);
-        }
-        if (sample_coin(random)) {
-            acquire->metadata = sample_metadata(random, arena);
-        }
-        acquire->has_ttl = sample_coin(random);
-        acquire->ttl_ms = acquire->has_ttl ? 1 + sample_number(random) % LIMIT_NUMBER_MAX : 0;
-        acquire->has_estimate = sample_coin(random);
-        acquire->estimate_ms = acquire->has_estimate ? sample_number(random) % (LIMIT_NUMBER_MAX + 1) : 0;
-        break;
-    }
-    case COMMAND_RENEW:
-        command->renew.schedule_id = sample_name(random, arena);
-        command->renew.token = sample_number(random);
-        command->renew.has_ttl = sample_coin(random);
-        command->renew.ttl_ms = command->renew.has_ttl ? 1 + sample_number(random) % LIMIT_NUMBER_MAX : 0;
-        break;
-    case COMMAND_RELEASE:
-        command->release.schedule_id = sample_name(random, arena);
-        command->release.token = sample_number(random);
-        command->release.has_outcome = sample_coin(random);
-        if (command->release.has_outcome) {
-            command->release.outcome = (enum run_outcome)(RUN_SUCCEEDED + sample_below(random, 3));
-        }
-        break;
-    }
-}
-
-static void sample_grant(struct sample_random *random, struct arena *arena, struct grant_view *grant)
-{
-    *grant = (struct grant_view){
-        .schedule_id = sample_name(random, arena),
-        .holder = sample_printable(random, arena, LIMIT_NAME_BYTES),
-        .token = sample_number(random),
-        .ttl_ms = sample_number(random),
-        .remaining_ms = sample_number(random),
-        .acquired_wall_ms = (int64_t)sample_next(random),
-        .expires_wall_ms = (int64_t)sample_number(random),
-        .attempt = (uint32_t)sample_number(random),
-    };
-    if (sample_coin(random)) {
-        grant->occurrence = sample_printable(random, arena, LIMIT_OCCURRENCE_BYTES);
-        grant->metadata = sample_metadata(random, arena);
-    }
-}
-
-static void sample_run(struct sample_random *random, struct arena *arena, struct run_view *run)
-{
-    *run = (struct run_view){
-        .schedule_id = sample_name(random, arena),
-        .holder = sample_printable(random, arena, LIMIT_NAME_BYTES),
-        .token = sample_number(random),
-        .duration_ms = sample_number(random),
-        .acquired_wall_ms = (int64_t)sample_next(random),
-        .ended_wall_ms = (int64_t)sample_number(random),
-        .outcome = (enum run_outcome)sample_below(random, RUN_REVOKED + 1),
-        .late_outcome = (int)sample_below(random, RUN_REVOKED + 2) + RUN_OUTCOME_NONE,
-        .attempt = (uint32_t)sample_number(random),
-    };
-    if (sample_coin(random)) {
-        run->occurrence = sample_printable(random, arena, LIMIT_OCCURRENCE_BYTES);
-        run->actor = sample_printable(random, arena, LIMIT_NAME_BYTES);
-        run->reason = sample_bytes(random, arena, "why not \t\n", LIMIT_REASON_BYTES);
-    }
-}
-
-void sample_outcome(struct sample_random *random, struct arena *arena, struct outcome *outcome)
-{
-    *outcome = (struct outcome){
-        .code = (enum outcome_code)sample_below(random, OUTCOME_LOCK_LOST + 1),
-        .repeated = sample_coin(random),
-        .has_grant = sample_coin(random),
-        .has_run = sample_coin(random),
-        .remaining_ms = sample_number(random),
-        .minimum_ms = sample_number(random),
-        .maximum_ms = sample_number(random),
-        .estimate_ms = sample_coin(random) ? sample_number(random) : 0,
-        .margin_ms = sample_number(random),
-    };
-    if (outcome->code == OUTCOME_INVALID_FIELD) {
-        outcome->field = "ttl_ms";
-    }
-    if (outcome->has_grant) {
-        sample_grant(random, arena, &outcome->grant);
-    }
-    if (outcome->has_run) {
-        sample_run(random, arena, &outcome->run);
-    }
-    if (outcome->code == OUTCOME_LOCK_HELD || outcome->code == OUTCOME_LOCK_LOST) {
-        outcome->n_holders = 1 + sample_below(random, sample_below(random, 20) == 0 ? LIMIT_SLOTS : 2);
-        struct grant_view *holders = arena_alloc(arena, outcome->n_holders * sizeof *holders);
-        for (size_t i = 0; i < outcome->n_holders; i++) {
-            sample_grant(random, arena, &holders[i]);
-        }
-        outcome->holders = holders;
-    }
-}
-
-struct slice sample_long(struct arena *arena, size_t len)
-{
-    uint8_t *base = arena_alloc(arena, len);
-    memset(base, 'a', len);
-    return (struct slice){.base = base, .len = len};
-}
-
-void sample_longest_command(struct arena *arena, struct command *command)
-{
-    struct slice metadata = sample_long(arena, LIMIT_METADATA_BYTES);
-    ((uint8_t *)metadata.base)[0] = '{';
-    ((uint8_t *)metadata.base)[metadata.len - 1] = '}';
-    *command = (struct command){
-        .kind = COMMAND_ACQUIRE,
-        .acquire =
-            {
-                .schedule_id = sample_long(arena, LIMIT_NAME_BYTES),
-                .holder = sample_long(arena, LIMIT_NAME_BYTES),
-                .occurrence = sample_long(arena, LIMIT_OCCURRENCE_BYTES),
-                .idempotency_key = sample_long(arena, LIMIT_OCCURRENCE_BYTES),
-                .metadata = metadata,
-                .has_ttl = true,
-                .ttl_ms = LIMIT_NUMBER_MAX,
-                .has_estimate = true,
-                .estimate_ms = LIMIT_NUMBER_MAX,
-            },
-    };
-}
-
-/* ---- fixed values ---- */
-
 static void fill(uint8_t *bytes, size_t len, uint8_t first)
 {
     for (size_t i = 0; i < len; i++) {
@@ -279,11 +75,52 @@ static struct command fixed_release(bool has_outcome)
     };
 }
 
+static struct policy fixed_policy(void)
+{
+    return (struct policy){
+        .estimate_ms = 60000,
+        .margin_ms = 30000,
+        .max_ttl_ms = 604800000,
+        .min_hold_ms = LIMIT_NUMBER_MAX,
+        .slots = 256,
+        .max_attempts = 1000000,
+        .description = slice_of("t\xc3\xa4glich"),
+    };
+}
+
+static struct command fixed_put(bool full)
+{
+    return (struct command){
+        .kind = COMMAND_PUT_SCHEDULE,
+        .put_schedule =
+            {
+                .schedule_id = slice_of("backup:nightly"),
+                .policy = full ? fixed_policy() : (struct policy){.max_ttl_ms = 1, .slots = 1, .max_attempts = 1},
+            },
+    };
+}
+
+static struct command fixed_revoke(bool one)
+{
+    return (struct command){
+        .kind = COMMAND_REVOKE,
+        .revoke =
+            {
+                .schedule_id = slice_of("s"),
+                .actor = slice_of("root@host"),
+                .reason = slice_of("wrong d\xc3\xa4tabase"),
+                .token = one ? 300 : 0,
+                .force = one,
+            },
+    };
+}
+
 void sample_entry(struct arena *arena, struct entry *entry)
 {
+    const size_t n = 14;
     *entry = (struct entry){.batch = 7, .now_ms = 1000, .wall_ms = -1, .no_growth = true, .rules_version = 1};
     fill(entry->run_id, sizeof entry->run_id, 0x10);
-    struct command *commands = arena_alloc(arena, 8 * sizeof *commands);
+    struct command *commands = arena_alloc(arena, n * sizeof *commands);
     commands[0] = fixed_noop;
     commands[1] = fixed_leader;
     commands[2] = fixed_acquire();
@@ -292,8 +129,14 @@ void sample_entry(struct arena *arena, struct entry *entry)
     commands[5] = fixed_renew(true);
     commands[6] = fixed_release(false);
     commands[7] = fixed_release(true);
+    commands[8] = (struct command){.kind = COMMAND_RULES, .rules = {.version = 1}};
+    commands[9] = fixed_put(false);
+    commands[10] = fixed_put(true);
+    commands[11] = (struct command){.kind = COMMAND_DELETE_SCHEDULE, .delete_schedule = {slice_of("s")}};
+    commands[12] = fixed_revoke(false);
+    commands[13] = fixed_revoke(true);
     entry->commands = commands;
-    entry->n_commands = 8;
+    entry->n_commands = n;
 }
 
 static void fixed_hello(struct frame_hello *hello, bool full)
@@ -303,6 +146,8 @@ static void fixed_hello(struct frame_hello *hello, bool full)
         .protocol_newest = 2,
         .rules_oldest = 1,
         .rules_newest = 3,
+        .state_oldest = 4,
+        .state_newest = 5,
         .founding = !full,
         .connection_number = 9,
         .name = slice_of("n1"),
@@ -392,28 +237,71 @@ static void fixed_append(struct arena *arena, struct frame_append_entries *appen
 
 static void fixed_operations(struct arena *arena, struct frame_operations *operations)
 {
-    struct frame_operation *items = arena_alloc(arena, 3 * sizeof *items);
+    struct frame_operation *items = arena_alloc(arena, 5 * sizeof *items);
     items[0] = (struct frame_operation){.number = 1, .command = fixed_acquire_with_all()};
     items[1] = (struct frame_operation){.number = 2, .command = fixed_renew(true)};
     items[2] = (struct frame_operation){.number = UINT64_MAX, .command = fixed_noop};
-    *operations = (struct frame_operations){.sequence = 5, .operations = items, .n_operations = 3};
+    items[3] = (struct frame_operation){.number = 4, .command = fixed_put(true)};
+    items[4] = (struct frame_operation){.number = 5, .command = fixed_revoke(true)};
+    *operations = (struct frame_operations){.sequence = 5, .operations = items, .n_operations = 5};
     fill(operations->run_id, 16, 0x30);
 }
 
-static void fixed_outcomes(struct arena *arena, struct frame_outcomes *outcomes)
+static const struct grant_view *fixed_holders(struct arena *arena)
 {
     struct grant_view *holders = arena_alloc(arena, 2 * sizeof *holders);
     holders[0] = fixed_grant();
     holders[1] = fixed_grant();
-    holders[1].occurrence = holders[1].metadata = (struct slice){0};
+    holders[0].metadata = holders[1].metadata = holders[1].occurrence = (struct slice){0};
     holders[1].token = 13;
-    struct frame_operation_result *results = arena_alloc(arena, 6 * sizeof *results);
-    memset(results, 0, 6 * sizeof *results);
+    holders[1].is_revoking = true;
+    return holders;
+}
+
+static const struct run_view *fixed_runs(struct arena *arena)
+{
+    struct run_view *runs = arena_alloc(arena, 2 * sizeof *runs);
+    runs[0] = fixed_run();
+    runs[1] = fixed_run();
+    runs[1].token = 12;
+    runs[1].late_outcome = RUN_OUTCOME_NONE;
+    runs[1].occurrence = (struct slice){0};
+    return runs;
+}
+
+/* What policies and revoking added. */
+static void fixed_outcomes_of_policies(struct arena *arena, struct frame_operation_result *results)
+{
+    for (size_t i = 0; i < 4; i++) {
+        results[i] = (struct frame_operation_result){.number = 7 + i, .status = OPERATION_APPLIED};
+    }
+    results[0].outcome = (struct outcome){
+        .code = OUTCOME_DONE,
+        .has_policy = true,
+        .policy = {.schedule_id = slice_of("backup:nightly"),
+                   .policy = fixed_policy(),
+                   .has_success = true,
+                   .last_success_wall_ms = -1},
+    };
+    results[1].outcome = (struct outcome){
+        .code = OUTCOME_DONE,
+        .has_policy = true,
+        .policy = {.schedule_id = slice_of("a"), .policy = {.max_ttl_ms = 1, .slots = 1, .max_attempts = 1}},
+    };
+    results[2].outcome = (struct outcome){.code = OUTCOME_DONE, .runs = fixed_runs(arena), .n_runs = 2};
+    results[3].outcome = (struct outcome){.code = OUTCOME_NOT_FOUND};
+}
+
+static void fixed_outcomes(struct arena *arena, struct frame_outcomes *outcomes)
+{
+    const size_t n = 10;
+    struct frame_operation_result *results = arena_alloc(arena, n * sizeof *results);
+    memset(results, 0, n * sizeof *results);
     results[0] = (struct frame_operation_result){.number = 1, .status = OPERATION_APPLIED};
     results[0].outcome = (struct outcome){.code = OUTCOME_DONE, .has_grant = true, .grant = fixed_grant()};
     results[1] = (struct frame_operation_result){.number = 2, .status = OPERATION_APPLIED};
     results[1].outcome =
-        (struct outcome){.code = OUTCOME_LOCK_HELD, .repeated = true, .holders = holders, .n_holders = 2};
+        (struct outcome){.code = OUTCOME_LOCK_HELD, .repeated = true, .holders = fixed_holders(arena), .n_holders = 2};
     results[2] = (struct frame_operation_result){.number = 3, .status = OPERATION_APPLIED};
     results[2].outcome = (struct outcome){.code = OUTCOME_LOCK_LOST, .has_run = true, .run = fixed_run()};
     results[3] = (struct frame_operation_result){.number = 4, .status = OPERATION_APPLIED};
@@ -428,7 +316,32 @@ static void fixed_outcomes(struct arena *arena, struct frame_outcomes *outcomes)
         .margin_ms = 5,
     };
     results[5] = (struct frame_operation_result){.number = 6, .status = OPERATION_UNKNOWN};
-    *outcomes = (struct frame_outcomes){.index = 77, .results = results, .n_results = 6};
+    fixed_outcomes_of_policies(arena, &results[6]);
+    *outcomes = (struct frame_outcomes){.index = 77, .results = results, .n_results = n};
+    fill(outcomes->run_id, 16, 0x30);
+}
+
+/* Results that share holders with one before them, and runs with what a revocation did to them. */
+static void fixed_outcomes_shared(struct arena *arena, struct frame_outcomes *outcomes)
+{
+    const size_t n = 5;
+    struct frame_operation_result *results = arena_alloc(arena, n * sizeof *results);
+    for (size_t i = 0; i < n; i++) {
+        results[i] = (struct frame_operation_result){.number = 1 + i, .status = OPERATION_APPLIED};
+    }
+    results[0].status = OPERATION_OVERLOADED;
+    results[1].outcome = (struct outcome){.code = OUTCOME_LOCK_HELD, .holders = fixed_holders(arena), .n_holders = 2};
+    results[2].outcome = results[1].outcome;
+    results[2].holders_of = 2;
+    struct run_view *runs = arena_alloc(arena, 2 * sizeof *runs);
+    runs[0] = runs[1] = fixed_run();
+    runs[0].is_newly_revoked = runs[0].is_newly_freed = runs[1].is_newly_freed = true;
+    runs[1].token = 12;
+    results[3].outcome = (struct outcome){.code = OUTCOME_DONE, .runs = runs, .n_runs = 2};
+    results[4].outcome = results[1].outcome;
+    results[4].outcome.code = OUTCOME_LOCK_LOST;
+    results[4].holders_of = 2;
+    *outcomes = (struct frame_outcomes){.index = 78, .results = results, .n_results = n};
     fill(outcomes->run_id, 16, 0x30);
 }
 
@@ -483,6 +396,7 @@ size_t sample_frames(struct arena *arena, struct sample_frame samples[SAMPLE_FRA
     sample_raft_frames(arena, samples, &count);
     fixed_operations(arena, &sample_add(samples, &count, "operations", FRAME_OPERATIONS)->operations);
     fixed_outcomes(arena, &sample_add(samples, &count, "outcomes", FRAME_OUTCOMES)->outcomes);
+    fixed_outcomes_shared(arena, &sample_add(samples, &count, "outcomes_shared", FRAME_OUTCOMES)->outcomes);
     struct frame *read_index = sample_add(samples, &count, "read_index", FRAME_READ_INDEX);
     read_index->read_index.number = 3;
     fill(read_index->read_index.run_id, 16, 0x30);

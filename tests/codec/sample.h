@@ -19,7 +19,7 @@ void sample_command(struct sample_random *random, struct arena *arena, struct co
 void sample_outcome(struct sample_random *random, struct arena *arena, struct outcome *outcome);
 /* Of `len` bytes, all the same letter; for bounds. */
 struct slice sample_long(struct arena *arena, size_t len);
-/* An acquire with everything in it as long as it may be. */
+/* An acquire with everything in it as long as it may be; no other command is longer. */
 void sample_longest_command(struct arena *arena, struct command *command);
 
 /* ---- fixed values ---- */
@@ -37,6 +37,7 @@ void sample_entry(struct arena *arena, struct entry *entry);
 /* ---- assertions ---- */
 
 void assert_slice_equal(struct slice a, struct slice b);
+void assert_policy_equal(const struct policy *a, const struct policy *b);
 void assert_command_equal(const struct command *a, const struct command *b);
 void assert_outcome_equal(const struct outcome *a, const struct outcome *b);
 void assert_entry_equal(const struct entry *a, const struct entry *b);

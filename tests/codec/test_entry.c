@@ -9,6 +9,7 @@
 
 #include "base/limits.h"
 #include "codec/entry.h"
+#include "core/rules.h"
 #include "sample.h"
 
 #define ARENA_FACTOR 64u
@@ -152,7 +153,7 @@ static void random_entries_come_back_and_are_never_longer_than_their_parts_say(v
         entry.now_ms = sample_next(&random);
         entry.wall_ms = (int64_t)sample_next(&random);
         entry.no_growth = sample_below(&random, 2) == 1;
-        entry.rules_version = (uint32_t)sample_below(&random, RULES_VERSION_NEWEST + 1);
+        entry.rules_version = 1 + (uint32_t)sample_below(&random, rules_version_newest());
         buffer_clear(&f->bytes);
         entry_encode(&entry, &f->bytes);
         assert_true(f->bytes.len <= bound && f->bytes.len + 12 >= bound);
@@ -170,7 +171,7 @@ static void fill_to_the_limit(struct fixture *f, const struct command *command)
     for (size_t i = 0; i < n; i++) {
         commands[i] = *command;
     }
-    struct entry entry = {.no_growth = true, .commands = commands, .n_commands = n};
+    struct entry entry = {.no_growth = true, .rules_version = 1, .commands = commands, .n_commands = n};
     buffer_clear(&f->bytes);
     entry_encode(&entry, &f->bytes);
     assert_true(f->bytes.len <= LIMIT_ENTRY_BYTES);
@@ -184,6 +185,13 @@ static void an_entry_filled_by_its_sizes_fits_its_bound_and_64_times_its_memory(
 {
     struct fixture *f = *state;
     fill_to_the_limit(f, &(struct command){.kind = COMMAND_NOOP});
+    fill_to_the_limit(f, &(struct command){.kind = COMMAND_RULES, .rules = {.version = 1}});
+    fill_to_the_limit(f, &(struct command){.kind = COMMAND_DELETE_SCHEDULE, .delete_schedule = {slice_of("a")}});
+    struct put_schedule_command put = {.schedule_id = slice_of("a"),
+                                       .policy = {.max_ttl_ms = 1, .slots = 1, .max_attempts = 1}};
+    fill_to_the_limit(f, &(struct command){.kind = COMMAND_PUT_SCHEDULE, .put_schedule = put});
+    struct revoke_command revoke = {.schedule_id = slice_of("a"), .actor = slice_of("b"), .reason = slice_of("c")};
+    fill_to_the_limit(f, &(struct command){.kind = COMMAND_REVOKE, .revoke = revoke});
     fill_to_the_limit(f, &(struct command){.kind = COMMAND_RENEW, .renew = {.schedule_id = slice_of("a")}});
     fill_to_the_limit(f, &(struct command){.kind = COMMAND_RELEASE, .release = {.schedule_id = slice_of("a")}});
     struct acquire_command shortest = {
@@ -212,8 +220,8 @@ static void an_entry_over_its_bound_aborts_its_proposer(void **state)
     for (size_t i = 0; i < n; i++) {
         commands[i] = command;
     }
-    assert_true(aborts(encode_entry, &(struct entry){.commands = commands, .n_commands = n}));
-    assert_false(aborts(encode_entry, &(struct entry){.commands = commands, .n_commands = n - 1}));
+    assert_true(aborts(encode_entry, &(struct entry){.rules_version = 1, .commands = commands, .n_commands = n}));
+    assert_false(aborts(encode_entry, &(struct entry){.rules_version = 1, .commands = commands, .n_commands = n - 1}));
 }
 
 static void a_memory_bound_that_is_too_small_is_refused(void **state)
@@ -265,7 +273,7 @@ static void what_this_build_does_not_know_is_another_version(void **state)
     struct fixture *f = *state;
     assert_int_equal(DECODE(f, HEADER), ERROR_NONE);
     assert_int_equal(DECODE(f, HEADER "\x12\2\x08\1"), ERROR_NONE);                /* a no-op */
-    assert_int_equal(DECODE(f, HEADER "\x12\2\x32\0"), ERROR_VERSION);             /* command kind 6 */
+    assert_int_equal(DECODE(f, HEADER "\x12\2\x52\0"), ERROR_VERSION);             /* command kind 10 */
     assert_int_equal(DECODE(f, HEADER "\x12\4\x12\2\x08\1"), ERROR_NONE);          /* leader */
     assert_int_equal(DECODE(f, HEADER "\x12\6\x12\4\x08\1\x10\1"), ERROR_VERSION); /* with a new field */
     assert_int_equal(DECODE(f, HEADER "\x12\4\x08\1\x78\1"), ERROR_VERSION);       /* a new field beside the kind */
@@ -279,8 +287,48 @@ static void newer_formats_and_rules_are_another_version(void **state)
     bytes_put_u16(f->bytes.base + 4, 2);
     assert_int_equal(decode(buffer_slice(&f->bytes), &f->arena, &f->entry), ERROR_VERSION);
     bytes_put_u16(f->bytes.base + 4, 1);
-    bytes_put_u32(f->bytes.base + 12, RULES_VERSION_NEWEST + 1);
+    bytes_put_u32(f->bytes.base + 12, rules_version_newest() + 1);
     assert_int_equal(decode(buffer_slice(&f->bytes), &f->arena, &f->entry), ERROR_VERSION);
+}
+
+static void a_command_that_raises_the_rules_beyond_this_build_is_another_version(void **state)
+{
+    struct fixture *f = *state;
+    assert_true(rules_version_newest() < 0x7f);
+    char body[] = HEADER "\x12\4\x32\2\x08?";
+    char *version = &body[sizeof body - 2];
+    *version = (char)rules_version_newest();
+    assert_int_equal(DECODE(f, body), ERROR_NONE);
+    assert_int_equal(f->entry.commands[0].rules.version, rules_version_newest());
+    *version = (char)(rules_version_newest() + 1);
+    assert_int_equal(DECODE(f, body), ERROR_VERSION);
+    *version = 0;
+    assert_int_equal(DECODE(f, body), ERROR_INVALID);
+    struct command command = {.kind = COMMAND_RULES, .rules = {.version = rules_version_newest() + 1}};
+    struct entry entry = {.rules_version = rules_version_newest(), .commands = &command, .n_commands = 1};
+    assert_true(aborts(encode_entry, &entry));
+    command.rules.version--;
+    assert_false(aborts(encode_entry, &entry));
+    command.rules.version = 0;
+    assert_true(aborts(encode_entry, &entry));
+}
+
+/* So that what an entry says of itself is enough to know whether a build can apply it. */
+static void an_entry_says_rules_that_are_enough_for_its_commands(void **state)
+{
+    struct fixture *f = *state;
+    for (size_t i = 0; i < f->sample.n_commands; i++) {
+        uint32_t needed = rules_version_needed(&f->sample.commands[i]);
+        struct entry entry = {.rules_version = needed, .commands = &f->sample.commands[i], .n_commands = 1};
+        assert_in_range(needed, 1, rules_version_newest());
+        buffer_clear(&f->bytes);
+        entry_encode(&entry, &f->bytes);
+        assert_int_equal(decode(buffer_slice(&f->bytes), &f->arena, &f->entry), ERROR_NONE);
+        bytes_put_u32(f->bytes.base + 12, needed - 1);
+        assert_int_equal(decode(buffer_slice(&f->bytes), &f->arena, &f->entry), ERROR_INVALID);
+        entry.rules_version--;
+        assert_true(aborts(encode_entry, &entry));
+    }
 }
 
 static void garbage_is_invalid_and_not_another_version(void **state)
@@ -322,6 +370,8 @@ int main(void)
         TEST(a_memory_bound_that_is_too_small_is_refused),
         TEST(what_this_build_does_not_know_is_another_version),
         TEST(newer_formats_and_rules_are_another_version),
+        TEST(a_command_that_raises_the_rules_beyond_this_build_is_another_version),
+        TEST(an_entry_says_rules_that_are_enough_for_its_commands),
         TEST(garbage_is_invalid_and_not_another_version),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

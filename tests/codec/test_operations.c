@@ -1,5 +1,5 @@
-/* Operations and outcomes, the frames of the hot path: random ones come back, their sizes are upper bounds, and what the
- * contract doesn't allow neither leaves nor enters. */
+/* Operations and outcomes, the frames of the hot path: random ones come back, their sizes are upper bounds, and an outcome
+ * that makes no answer neither leaves nor enters. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -84,6 +84,7 @@ static void random_outcomes_come_back_and_are_never_longer_than_they_say(void **
         for (size_t i = 0; i < n; i++) {
             results[i].number = sample_next(&random);
             results[i].status = (enum operation_status)(OPERATION_APPLIED + sample_below(&random, OPERATION_UNKNOWN));
+            results[i].holders_of = 0;
             sample_outcome(&random, &f->sample_arena, &results[i].outcome);
             bound += frame_operation_result_size(&results[i]);
         }
@@ -116,10 +117,9 @@ static void every_command_fits_an_operations_frame_filled_by_its_sizes(void **st
     }
 }
 
-/* The largest outcome there can be: every slot taken by the longest names and values. */
-static void an_outcome_with_every_slot_taken_comes_back_whole(void **state)
+/* Every slot taken by the longest names; the last one is one too many. */
+static const struct grant_view *longest_holders(struct fixture *f)
 {
-    struct fixture *f = *state;
     struct command longest;
     sample_longest_command(&f->sample_arena, &longest);
     struct grant_view *holders = arena_alloc(&f->sample_arena, (LIMIT_SLOTS + 1) * sizeof *holders);
@@ -128,23 +128,96 @@ static void an_outcome_with_every_slot_taken_comes_back_whole(void **state)
             .schedule_id = longest.acquire.schedule_id,
             .holder = longest.acquire.holder,
             .occurrence = longest.acquire.occurrence,
-            .metadata = longest.acquire.metadata,
             .token = UINT64_MAX - i,
             .ttl_ms = UINT64_MAX,
             .remaining_ms = UINT64_MAX,
             .acquired_wall_ms = INT64_MIN,
             .expires_wall_ms = INT64_MAX,
             .attempt = UINT32_MAX,
+            .is_revoking = true,
         };
     }
-    struct frame_operation_result result = {
-        .status = OPERATION_APPLIED,
-        .outcome = {.code = OUTCOME_LOCK_HELD, .holders = holders, .n_holders = LIMIT_SLOTS},
-    };
-    struct frame frame = {.kind = FRAME_OUTCOMES, .outcomes = {.results = &result, .n_results = 1}};
+    return holders;
+}
+
+/* The same of runs. */
+static const struct run_view *longest_runs(struct fixture *f)
+{
+    struct command longest;
+    sample_longest_command(&f->sample_arena, &longest);
+    struct run_view *runs = arena_alloc(&f->sample_arena, (LIMIT_SLOTS + 1) * sizeof *runs);
+    for (size_t i = 0; i <= LIMIT_SLOTS; i++) {
+        runs[i] = (struct run_view){
+            .schedule_id = longest.acquire.schedule_id,
+            .holder = longest.acquire.holder,
+            .occurrence = longest.acquire.occurrence,
+            .actor = sample_long(&f->sample_arena, LIMIT_NAME_BYTES),
+            .reason = sample_long(&f->sample_arena, LIMIT_REASON_BYTES),
+            .token = UINT64_MAX - i,
+            .duration_ms = UINT64_MAX,
+            .acquired_wall_ms = INT64_MIN,
+            .ended_wall_ms = INT64_MAX,
+            .outcome = RUN_REVOKED,
+            .late_outcome = RUN_REVOKED,
+            .attempt = UINT32_MAX,
+        };
+    }
+    return runs;
+}
+
+/* The largest outcomes there can be. Several fit a frame, so that whoever fills frames by their sizes never meets one that
+ * fits none. */
+static void outcomes_with_every_slot_come_back_whole_and_fit_a_frame(void **state)
+{
+    struct fixture *f = *state;
+    struct frame_operation_result results[2] = {{.status = OPERATION_APPLIED}, {.status = OPERATION_APPLIED}};
+    results[0].outcome = (struct outcome){
+        .code = OUTCOME_LOCK_HELD, .holders = longest_holders(f), .n_holders = LIMIT_SLOTS, .field = "ttl_ms"};
+    results[1].outcome = (struct outcome){.code = OUTCOME_DONE, .runs = longest_runs(f), .n_runs = LIMIT_SLOTS};
+    for (size_t i = 0; i < 2; i++) {
+        struct frame frame = {.kind = FRAME_OUTCOMES, .outcomes = {.results = &results[i], .n_results = 1}};
+        assert_true(round_trip(f, &frame));
+        assert_frame_equal(&frame, &f->frame);
+        assert_true(f->body.len <= frame_operation_result_size(&results[i]));
+        assert_true(7 * frame_operation_result_size(&results[i]) <= LIMIT_FRAME_OUTCOMES_BYTES);
+    }
+}
+
+/* As many results as a frame has room for, none longer than it must be. */
+static void a_frame_of_the_shortest_outcomes_fits_64_times_its_memory(void **state)
+{
+    struct fixture *f = *state;
+    for (int applied = 0; applied < 2; applied++) {
+        struct frame_operation_result result = {.status = applied ? OPERATION_APPLIED : OPERATION_UNKNOWN};
+        size_t n = LIMIT_FRAME_OUTCOMES_BYTES / frame_operation_result_size(&result);
+        struct frame_operation_result *many = calloc(n, sizeof *many);
+        assert_non_null(many);
+        for (size_t i = 0; i < n; i++) {
+            many[i] = result;
+        }
+        struct frame frame = {.kind = FRAME_OUTCOMES, .outcomes = {.results = many, .n_results = n}};
+        assert_true(round_trip(f, &frame));
+        assert_int_equal(f->frame.outcomes.n_results, n);
+        free(many);
+    }
+}
+
+static void a_frame_that_would_take_more_memory_than_it_may_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct frame_operation_result results[1000];
+    for (size_t i = 0; i < 1000; i++) {
+        results[i] = (struct frame_operation_result){.status = OPERATION_UNKNOWN};
+    }
+    struct frame frame = {.kind = FRAME_OUTCOMES, .outcomes = {.results = results, .n_results = 1000}};
     assert_true(round_trip(f, &frame));
-    assert_frame_equal(&frame, &f->frame);
-    assert_true(f->body.len <= frame_operation_result_size(&result));
+    size_t needed = f->arena.used;
+    for (size_t limit = needed / 16; limit < needed; limit += needed / 16) {
+        arena_close(&f->arena);
+        arena_init(&f->arena, limit);
+        assert_int_not_equal(frame_decode(frame.kind, buffer_slice(&f->body), &f->arena, &f->frame, NULL), ERROR_NONE);
+        assert_true(f->arena.used <= limit);
+    }
 }
 
 static void the_name_of_a_wrong_field_comes_back_as_text_of_its_own(void **state)
@@ -161,142 +234,6 @@ static void the_name_of_a_wrong_field_comes_back_as_text_of_its_own(void **state
 }
 
 /* ---- rules ---- */
-
-static void encode_command(void *arg)
-{
-    struct frame_operation operation = {.command = *(const struct command *)arg};
-    struct frame frame = {.kind = FRAME_OPERATIONS, .operations = {.operations = &operation, .n_operations = 1}};
-    struct buffer body;
-    buffer_init(&body);
-    frame_encode(&frame, &body);
-    buffer_close(&body);
-}
-
-static struct command good_acquire(void)
-{
-    struct acquire_command acquire = {
-        .schedule_id = slice_of("s"), .holder = slice_of("h"), .idempotency_key = slice_of("k")};
-    return (struct command){.kind = COMMAND_ACQUIRE, .acquire = acquire};
-}
-
-/* True when it may be sent; then it is also taken as it was. */
-static bool command_is_taken(struct fixture *f, struct command command)
-{
-    if (aborts(encode_command, &command)) {
-        return false;
-    }
-    struct frame_operation operation = {.command = command};
-    struct frame frame = {.kind = FRAME_OPERATIONS, .operations = {.operations = &operation, .n_operations = 1}};
-    assert_true(round_trip(f, &frame));
-    assert_frame_equal(&frame, &f->frame);
-    return true;
-}
-
-static bool schedule_is_taken(struct fixture *f, struct slice id)
-{
-    struct command command = good_acquire();
-    command.acquire.schedule_id = id;
-    return command_is_taken(f, command);
-}
-
-static bool holder_is_taken(struct fixture *f, struct slice holder)
-{
-    struct command command = good_acquire();
-    command.acquire.holder = holder;
-    return command_is_taken(f, command);
-}
-
-static bool metadata_is_taken(struct fixture *f, struct slice metadata)
-{
-    struct command command = good_acquire();
-    command.acquire.metadata = metadata;
-    return command_is_taken(f, command);
-}
-
-static struct slice text_of(struct fixture *f, size_t len)
-{
-    return sample_long(&f->sample_arena, len);
-}
-
-static void names_are_taken_up_to_their_length_and_in_their_alphabet(void **state)
-{
-    struct fixture *f = *state;
-    assert_true(schedule_is_taken(f, text_of(f, LIMIT_NAME_BYTES)));
-    assert_false(schedule_is_taken(f, text_of(f, LIMIT_NAME_BYTES + 1)));
-    assert_true(schedule_is_taken(f, slice_of("9._:@~-z")));
-    assert_false(schedule_is_taken(f, slice_of("")));
-    assert_false(schedule_is_taken(f, slice_of(".a")));
-    assert_false(schedule_is_taken(f, slice_of("a b")));
-    assert_false(schedule_is_taken(f, slice_of("a/b")));
-    assert_false(schedule_is_taken(f, slice_of("\xc3\xa4")));
-    assert_false(schedule_is_taken(f, (struct slice){.base = (const uint8_t *)"a\0b", .len = 3}));
-    assert_true(holder_is_taken(f, text_of(f, LIMIT_NAME_BYTES)));
-    assert_false(holder_is_taken(f, text_of(f, LIMIT_NAME_BYTES + 1)));
-    assert_true(holder_is_taken(f, slice_of("!~")));
-    assert_false(holder_is_taken(f, slice_of("")));
-    assert_false(holder_is_taken(f, slice_of("a b")));
-    assert_false(holder_is_taken(f, slice_of("\x7f")));
-    assert_false(holder_is_taken(f, slice_of("\x80")));
-}
-
-static void occurrences_keys_and_metadata_are_taken_up_to_their_length(void **state)
-{
-    struct fixture *f = *state;
-    struct command command = good_acquire();
-    command.acquire.occurrence = text_of(f, LIMIT_OCCURRENCE_BYTES);
-    command.acquire.idempotency_key = text_of(f, LIMIT_OCCURRENCE_BYTES);
-    assert_true(command_is_taken(f, command));
-    command.acquire.occurrence = text_of(f, LIMIT_OCCURRENCE_BYTES + 1);
-    assert_false(command_is_taken(f, command));
-    command.acquire.occurrence = slice_of("");
-    assert_false(command_is_taken(f, command));
-    command = good_acquire();
-    command.acquire.idempotency_key = text_of(f, LIMIT_OCCURRENCE_BYTES + 1);
-    assert_false(command_is_taken(f, command));
-    command.acquire.idempotency_key = (struct slice){0};
-    assert_false(command_is_taken(f, command));
-    sample_longest_command(&f->sample_arena, &command);
-    assert_true(command_is_taken(f, command));
-    assert_true(metadata_is_taken(f, slice_of("{}")));
-    assert_true(metadata_is_taken(f, slice_of("{\"\xf0\x9f\x98\x80\":\"\xe2\x82\xac\"}")));
-    assert_false(metadata_is_taken(f, slice_of("[]")));
-    assert_false(metadata_is_taken(f, slice_of("{")));
-    assert_false(metadata_is_taken(f, slice_of("{\xff}")));         /* never in UTF-8 */
-    assert_false(metadata_is_taken(f, slice_of("{\xc0\x80}")));     /* longer than need be */
-    assert_false(metadata_is_taken(f, slice_of("{\xed\xa0\x80}"))); /* half a surrogate pair */
-    assert_false(metadata_is_taken(f, slice_of("{\xf4\x90\x80\x80}")));
-    assert_false(metadata_is_taken(f, slice_of("{\xe2\x82}")));
-}
-
-static void numbers_are_taken_within_their_range(void **state)
-{
-    struct fixture *f = *state;
-    struct command command = good_acquire();
-    command.acquire.has_ttl = true;
-    command.acquire.ttl_ms = LIMIT_NUMBER_MAX;
-    assert_true(command_is_taken(f, command));
-    command.acquire.ttl_ms = LIMIT_NUMBER_MAX + 1;
-    assert_false(command_is_taken(f, command));
-    command.acquire.ttl_ms = 0;
-    assert_false(command_is_taken(f, command));
-    command = good_acquire();
-    command.acquire.has_estimate = true;
-    command.acquire.estimate_ms = 0;
-    assert_true(command_is_taken(f, command));
-    command.acquire.estimate_ms = LIMIT_NUMBER_MAX + 1;
-    assert_false(command_is_taken(f, command));
-    command = (struct command){.kind = COMMAND_RENEW, .renew = {.schedule_id = slice_of("s"), .has_ttl = true}};
-    assert_false(command_is_taken(f, command));
-    for (int outcome = RUN_RUNNING; outcome <= RUN_REVOKED + 1; outcome++) {
-        command = (struct command){.kind = COMMAND_RELEASE};
-        command.release.schedule_id = slice_of("s");
-        command.release.has_outcome = true;
-        command.release.outcome = (enum run_outcome)outcome;
-        bool reported = outcome == RUN_SUCCEEDED || outcome == RUN_FAILED || outcome == RUN_ABANDONED;
-        assert_int_equal(command_is_taken(f, command), reported);
-    }
-    assert_false(command_is_taken(f, (struct command){.kind = (enum command_kind)99}));
-}
 
 static void encode_result(void *arg)
 {
@@ -324,6 +261,151 @@ static void an_outcome_without_what_its_answer_needs_aborts_its_sender(void **st
     assert_true(aborts(encode_result, &result));
 }
 
+static bool outcome_is_sent(const struct outcome *outcome)
+{
+    struct frame_operation_result result = {.status = OPERATION_APPLIED, .outcome = *outcome};
+    return !aborts(encode_result, &result);
+}
+
+static void holders_have_no_metadata_and_are_no_more_than_the_slots(void **state)
+{
+    struct fixture *f = *state;
+    struct outcome outcome = {.code = OUTCOME_LOCK_HELD, .holders = longest_holders(f), .n_holders = LIMIT_SLOTS};
+    assert_true(outcome_is_sent(&outcome));
+    outcome.n_holders++;
+    assert_false(outcome_is_sent(&outcome));
+    outcome.n_holders = 2;
+    ((struct grant_view *)outcome.holders)[1].metadata = slice_of("{}");
+    assert_false(outcome_is_sent(&outcome));
+    outcome.n_holders = 1;
+    assert_true(outcome_is_sent(&outcome));
+    outcome.code = OUTCOME_LOCK_LOST;
+    assert_true(outcome_is_sent(&outcome));
+}
+
+static void runs_are_those_of_a_revocation_and_no_more_than_the_slots(void **state)
+{
+    struct fixture *f = *state;
+    struct outcome outcome = {.code = OUTCOME_DONE, .runs = longest_runs(f), .n_runs = LIMIT_SLOTS};
+    assert_true(outcome_is_sent(&outcome));
+    outcome.n_runs++;
+    assert_false(outcome_is_sent(&outcome));
+    outcome.n_runs = 1;
+    outcome.code = OUTCOME_LOCK_LOST;
+    assert_false(outcome_is_sent(&outcome));
+    outcome.code = OUTCOME_DONE;
+    outcome.holders = longest_holders(f);
+    outcome.n_holders = 1;
+    assert_false(outcome_is_sent(&outcome));
+    outcome.n_holders = 0;
+    assert_true(outcome_is_sent(&outcome));
+    ((struct run_view *)outcome.runs)[0].reason = slice_of("\xff");
+    assert_false(outcome_is_sent(&outcome));
+}
+
+/* What a command did to a run is told in the answer of a revoke only. */
+static void only_listed_runs_say_what_was_done_to_them(void **state)
+{
+    struct fixture *f = *state;
+    struct outcome outcome = {.code = OUTCOME_DONE, .runs = longest_runs(f), .n_runs = 1};
+    struct run_view *run = (struct run_view *)outcome.runs;
+    for (int i = 0; i < 2; i++) {
+        run->is_newly_revoked = i == 0;
+        run->is_newly_freed = i == 1;
+        assert_true(outcome_is_sent(&outcome));
+        assert_false(outcome_is_sent(&(struct outcome){.code = OUTCOME_DONE, .has_run = true, .run = *run}));
+    }
+}
+
+static void a_policy_in_an_outcome_keeps_to_its_ranges(void **state)
+{
+    (void)state;
+    struct outcome outcome = {.code = OUTCOME_DONE, .has_policy = true};
+    outcome.policy.schedule_id = slice_of("s");
+    outcome.policy.policy = (struct policy){.max_ttl_ms = 1, .slots = 1, .max_attempts = 1};
+    assert_true(outcome_is_sent(&outcome));
+    outcome.policy.policy.slots = 0;
+    assert_false(outcome_is_sent(&outcome));
+    outcome.policy.policy.slots = 1;
+    outcome.policy.schedule_id = slice_of("a/b");
+    assert_false(outcome_is_sent(&outcome));
+}
+
+/* An outcome as another sender might write it. */
+static bool decode_outcome(struct fixture *f, const char *outcome, size_t len)
+{
+    struct frame frame = {.kind = FRAME_OUTCOMES};
+    buffer_clear(&f->body);
+    frame_encode(&frame, &f->body);
+    const uint8_t head[] = {0x1a, (uint8_t)(13 + len), 0x09, 1, 0, 0, 0, 0, 0, 0, 0, 0x10, 1, 0x1a, (uint8_t)len};
+    buffer_append(&f->body, head, sizeof head);
+    buffer_append(&f->body, outcome, len);
+    arena_close(&f->arena);
+    arena_init(&f->arena, ARENA_FACTOR * f->body.len);
+    return frame_decode(FRAME_OUTCOMES, buffer_slice(&f->body), &f->arena, &f->frame, NULL) == ERROR_NONE;
+}
+#define DECODE(f, outcome) decode_outcome(f, outcome, sizeof(outcome) - 1)
+
+/* Schedule and holder, then the numbers; runs have their own outcome among them. */
+#define GRANT "\x0a\1s\x12\1h\x28\1\x30\1\x38\1\x40\2\x48\2\x50\1"
+#define RUN   "\x0a\1s\x12\1h\x30\1\x38\1\x40\2\x48\2\x50\5\x60\1"
+
+static void hostile_outcomes_are_refused(void **state)
+{
+    struct fixture *f = *state;
+    assert_true(DECODE(f, "\x08\x0f")); /* not found */
+    assert_int_equal(f->frame.outcomes.results[0].outcome.code, OUTCOME_NOT_FOUND);
+    assert_false(DECODE(f, "\x08\x10")); /* a code that isn't known */
+    assert_true(DECODE(f, "\x08\x0a\x32\x12" GRANT));
+    assert_true(DECODE(f, "\x08\x0a\x32\x14" GRANT "\x58\1"));
+    assert_true(f->frame.outcomes.results[0].outcome.holders[0].is_revoking);
+    assert_false(DECODE(f, "\x08\x0a\x32\x16" GRANT "\x22\2{}")); /* a holder with metadata */
+    assert_true(DECODE(f, "\x08\1\x6a\x12" RUN));
+    assert_int_equal(f->frame.outcomes.results[0].outcome.n_runs, 1);
+    assert_false(DECODE(f, "\x08\x0f\x6a\x12" RUN));                /* runs of a refusal */
+    assert_false(DECODE(f, "\x08\1\x6a\x12" RUN "\x32\x12" GRANT)); /* runs and holders */
+    assert_true(DECODE(f, "\x08\1\x6a\x14" RUN "\x68\1"));
+    assert_true(f->frame.outcomes.results[0].outcome.runs[0].is_newly_revoked);
+    assert_true(DECODE(f, "\x08\1\x6a\x14" RUN "\x70\1"));
+    assert_true(f->frame.outcomes.results[0].outcome.runs[0].is_newly_freed);
+    assert_false(DECODE(f, "\x08\1\x2a\x14" RUN "\x70\1")); /* of a run that isn't one of the list */
+    assert_false(DECODE(f, "\x08\1\x6a\x14" RUN "\x78\1")); /* a field that isn't known */
+    assert_true(DECODE(f, "\x08\1\x62\x11\x0a\1s\x12\x0c\x08\0\x10\0\x18\1\x20\0\x28\1\x30\1"));
+    assert_false(DECODE(f, "\x08\1\x62\x11\x0a\1s\x12\x0c\x08\0\x10\0\x18\1\x20\0\x28\0\x30\1")); /* no slots */
+    assert_false(DECODE(f, "\x08\1\x62\x13\x0a\1s\x12\x0e\x08\0\x10\0\x18\1\x20\0\x28\1\x30\1\x40\0"));
+}
+
+/* One more than a schedule has slots. */
+static void more_runs_than_slots_are_refused(void **state)
+{
+    struct fixture *f = *state;
+    const struct run_view run = {.schedule_id = slice_of("s"), .holder = slice_of("h"), .outcome = RUN_REVOKED};
+    struct run_view runs[LIMIT_SLOTS];
+    for (size_t i = 0; i < LIMIT_SLOTS; i++) {
+        runs[i] = run;
+    }
+    struct frame_operation_result result = {.status = OPERATION_APPLIED,
+                                            .outcome = {.code = OUTCOME_DONE, .runs = runs, .n_runs = LIMIT_SLOTS}};
+    struct frame frame = {.kind = FRAME_OUTCOMES, .outcomes = {.results = &result, .n_results = 1}};
+    assert_true(round_trip(f, &frame));
+    /* The lengths of result and outcome, two bytes each, and a run behind the others. */
+    uint8_t *result_len = NULL;
+    for (uint8_t *p = f->body.base; result_len == NULL; p++) {
+        result_len = p[0] == 0x1a && p[3] == 0x09 ? p + 1 : NULL;
+    }
+    const size_t more = sizeof("\x6a\x12" RUN) - 1;
+    for (int i = 0; i < 2; i++) {
+        uint8_t *len = result_len + (i == 0 ? 0 : 14);
+        size_t value = (len[0] & 0x7fu) + (size_t)len[1] * 128 + more;
+        len[0] = (uint8_t)(0x80 | (value & 0x7f));
+        len[1] = (uint8_t)(value / 128);
+    }
+    buffer_append(&f->body, "\x6a\x12" RUN, more);
+    arena_close(&f->arena);
+    arena_init(&f->arena, ARENA_FACTOR * f->body.len);
+    assert_int_equal(frame_decode(FRAME_OUTCOMES, buffer_slice(&f->body), &f->arena, &f->frame, NULL), ERROR_INVALID);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -331,12 +413,17 @@ int main(void)
         TEST(random_operations_come_back_and_are_never_longer_than_they_say),
         TEST(random_outcomes_come_back_and_are_never_longer_than_they_say),
         TEST(every_command_fits_an_operations_frame_filled_by_its_sizes),
-        TEST(an_outcome_with_every_slot_taken_comes_back_whole),
+        TEST(outcomes_with_every_slot_come_back_whole_and_fit_a_frame),
+        TEST(a_frame_of_the_shortest_outcomes_fits_64_times_its_memory),
+        TEST(a_frame_that_would_take_more_memory_than_it_may_is_refused),
         TEST(the_name_of_a_wrong_field_comes_back_as_text_of_its_own),
-        TEST(names_are_taken_up_to_their_length_and_in_their_alphabet),
-        TEST(occurrences_keys_and_metadata_are_taken_up_to_their_length),
-        TEST(numbers_are_taken_within_their_range),
         TEST(an_outcome_without_what_its_answer_needs_aborts_its_sender),
+        TEST(holders_have_no_metadata_and_are_no_more_than_the_slots),
+        TEST(runs_are_those_of_a_revocation_and_no_more_than_the_slots),
+        TEST(only_listed_runs_say_what_was_done_to_them),
+        TEST(a_policy_in_an_outcome_keeps_to_its_ranges),
+        TEST(hostile_outcomes_are_refused),
+        TEST(more_runs_than_slots_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,4 @@
-/* Snapshots, with a table of this file in place of core's: it gives images out, of every shape that a schedule may have,
- * and takes them back, however little sense they make. So this is the codec alone. */
+/* Snapshots, with a table of these tests in place of core's, so this is the codec alone. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -9,157 +8,9 @@
 
 #include "base/limits.h"
 #include "codec/snapshot.h"
+#include "core/rules.h"
+#include "fake_table.h"
 #include "sample.h"
-
-/* ---- the table in place of core's ---- */
-
-struct lock_table_frozen {
-    struct table_image table;
-    const struct schedule_image *schedules;
-    uint64_t count;
-    uint64_t given;
-};
-
-struct lock_table {
-    const struct lock_table_frozen *expected; /* NULL: anything is taken */
-    uint64_t tables;
-    uint64_t taken;
-    enum error answer; /* to the next schedule */
-    size_t touched;    /* so that every byte is read */
-};
-
-void lock_table_frozen_table(const struct lock_table_frozen *frozen, struct table_image *image)
-{
-    *image = frozen->table;
-}
-
-uint64_t lock_table_frozen_schedules(const struct lock_table_frozen *frozen)
-{
-    return frozen->count;
-}
-
-bool lock_table_frozen_next(struct lock_table_frozen *frozen, struct schedule_image *image)
-{
-    if (frozen->given == frozen->count) {
-        return false;
-    }
-    *image = frozen->schedules[frozen->given++];
-    return true;
-}
-
-static void assert_table_equal(const struct table_image *a, const struct table_image *b)
-{
-    assert_int_equal(a->now_ms, b->now_ms);
-    assert_int_equal(a->wall_ms, b->wall_ms);
-    assert_int_equal(a->index, b->index);
-    assert_int_equal(a->next_token, b->next_token);
-    assert_int_equal(a->next_member_id, b->next_member_id);
-    assert_int_equal(a->rules_version, b->rules_version);
-}
-
-static void assert_grant_image_equal(const struct grant_image *a, const struct grant_image *b)
-{
-    assert_int_equal(a->token, b->token);
-    assert_int_equal(a->granted_ms, b->granted_ms);
-    assert_int_equal(a->deadline_ms, b->deadline_ms);
-    assert_int_equal(a->ttl_ms, b->ttl_ms);
-    assert_int_equal(a->granted_ttl_ms, b->granted_ttl_ms);
-    assert_int_equal(a->estimate_ms, b->estimate_ms);
-    assert_int_equal(a->margin_ms, b->margin_ms);
-    assert_int_equal(a->max_ttl_ms, b->max_ttl_ms);
-    assert_slice_equal(a->metadata, b->metadata);
-}
-
-static void assert_run_image_equal(const struct run_image *a, const struct run_image *b)
-{
-    assert_int_equal(a->token, b->token);
-    assert_int_equal(a->granted_ms, b->granted_ms);
-    assert_int_equal(a->ended_ms, b->ended_ms);
-    assert_int_equal(a->acquired_wall_ms, b->acquired_wall_ms);
-    assert_int_equal(a->ended_wall_ms, b->ended_wall_ms);
-    assert_slice_equal(a->holder, b->holder);
-    assert_slice_equal(a->occurrence, b->occurrence);
-    assert_slice_equal(a->idempotency_key, b->idempotency_key);
-    assert_slice_equal(a->actor, b->actor);
-    assert_slice_equal(a->reason, b->reason);
-    assert_memory_equal(a->fingerprint.bytes, b->fingerprint.bytes, 16);
-    assert_int_equal(a->outcome, b->outcome);
-    assert_int_equal(a->late_outcome, b->late_outcome);
-    assert_int_equal(a->attempt, b->attempt);
-}
-
-static void assert_occurrence_image_equal(const struct occurrence_image *a, const struct occurrence_image *b)
-{
-    assert_slice_equal(a->name, b->name);
-    assert_int_equal(a->is_instant, b->is_instant);
-    assert_int_equal(a->instant_s, b->instant_s);
-    assert_int_equal(a->instant_ns, b->instant_ns);
-    assert_int_equal(a->attempts, b->attempts);
-    assert_int_equal(a->succeeded, b->succeeded);
-    assert_int_equal(a->run_token, b->run_token);
-    assert_int_equal(a->order, b->order);
-}
-
-static void assert_schedule_equal(const struct schedule_image *a, const struct schedule_image *b)
-{
-    assert_slice_equal(a->id, b->id);
-    assert_int_equal(a->has_floor, b->has_floor);
-    assert_int_equal(a->floor_s, b->floor_s);
-    assert_int_equal(a->floor_ns, b->floor_ns);
-    assert_int_equal(a->next_order, b->next_order);
-    assert_int_equal(a->forget_ms, b->forget_ms);
-    assert_int_equal(a->n_grants, b->n_grants);
-    for (size_t i = 0; i < a->n_grants; i++) {
-        assert_grant_image_equal(&a->grants[i], &b->grants[i]);
-    }
-    assert_int_equal(a->n_runs, b->n_runs);
-    for (size_t i = 0; i < a->n_runs; i++) {
-        assert_run_image_equal(&a->runs[i], &b->runs[i]);
-    }
-    assert_int_equal(a->n_occurrences, b->n_occurrences);
-    for (size_t i = 0; i < a->n_occurrences; i++) {
-        assert_occurrence_image_equal(&a->occurrences[i], &b->occurrences[i]);
-    }
-}
-
-enum error lock_table_load_table(struct lock_table *table, const struct table_image *image)
-{
-    table->tables++;
-    if (table->expected != NULL) {
-        assert_table_equal(&table->expected->table, image);
-    }
-    return ERROR_NONE;
-}
-
-static size_t touch(struct slice slice)
-{
-    size_t sum = 0;
-    for (size_t i = 0; i < slice.len; i++) {
-        sum += slice.base[i];
-    }
-    return sum;
-}
-
-enum error lock_table_load_schedule(struct lock_table *table, const struct schedule_image *image)
-{
-    if (table->expected != NULL) {
-        assert_schedule_equal(&table->expected->schedules[table->taken], image);
-    }
-    table->touched += touch(image->id);
-    for (size_t i = 0; i < image->n_grants; i++) {
-        table->touched += touch(image->grants[i].metadata);
-    }
-    for (size_t i = 0; i < image->n_runs; i++) {
-        const struct run_image *run = &image->runs[i];
-        table->touched += touch(run->holder) + touch(run->occurrence) + touch(run->idempotency_key) +
-                          touch(run->actor) + touch(run->reason);
-    }
-    for (size_t i = 0; i < image->n_occurrences; i++) {
-        table->touched += touch(image->occurrences[i].name);
-    }
-    table->taken++;
-    return table->answer;
-}
 
 /* ---- chunks ---- */
 
@@ -242,131 +93,10 @@ static void assert_comes_back(struct fixture *f)
     assert_int_equal(table.taken, f->frozen.count);
 }
 
-/* ---- images ---- */
-
-static const struct grant_image fixed_grants[] = {
-    {.token = 7,
-     .granted_ms = 900,
-     .deadline_ms = 1900,
-     .ttl_ms = 1000,
-     .granted_ttl_ms = 1001,
-     .estimate_ms = 500,
-     .margin_ms = 30000,
-     .max_ttl_ms = 604800000},
-};
-static const struct digest128 fixed_fingerprint = {{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}};
-
-/* Two schedules: one with nothing optional in it, one with everything. */
 static void fix_two_schedules(struct fixture *f)
 {
-    struct run_image *runs = arena_alloc(&f->arena, 2 * sizeof *runs);
-    runs[0] = (struct run_image){
-        .token = 6,
-        .granted_ms = 100,
-        .ended_ms = 200,
-        .acquired_wall_ms = -1,
-        .ended_wall_ms = 1767323045000,
-        .holder = slice_of("h"),
-        .occurrence = slice_of("2026-01-02T03:04:05Z"),
-        .idempotency_key = slice_of("k"),
-        .actor = slice_of("root"),
-        .reason = slice_of("because"),
-        .fingerprint = fixed_fingerprint,
-        .outcome = RUN_REVOKED,
-        .late_outcome = RUN_SUCCEEDED,
-        .attempt = 3,
-    };
-    runs[1] = (struct run_image){.token = 7, .holder = slice_of("i"), .late_outcome = RUN_OUTCOME_NONE};
-    struct occurrence_image *occurrences = arena_alloc(&f->arena, 2 * sizeof *occurrences);
-    occurrences[0] = (struct occurrence_image){.name = slice_of("monday"), .order = 1};
-    occurrences[1] = (struct occurrence_image){
-        .name = slice_of("2026-01-02T03:04:05Z"),
-        .is_instant = true,
-        .instant_s = 1767323045,
-        .instant_ns = 999999999,
-        .attempts = 3,
-        .succeeded = true,
-        .run_token = 6,
-        .order = 2,
-    };
-    struct grant_image *grants = arena_alloc(&f->arena, sizeof *grants);
-    grants[0] = fixed_grants[0];
-    grants[0].metadata = slice_of("{\"a\":1}");
-    struct schedule_image *schedules = arena_alloc(&f->arena, 2 * sizeof *schedules);
-    schedules[0] = (struct schedule_image){.id = slice_of("a"), .forget_ms = 99};
-    schedules[1] = (struct schedule_image){
-        .id = slice_of("backup:nightly"),
-        .has_floor = true,
-        .floor_s = -5,
-        .floor_ns = 1,
-        .next_order = 3,
-        .grants = grants,
-        .n_grants = 1,
-        .runs = runs,
-        .n_runs = 2,
-        .occurrences = occurrences,
-        .n_occurrences = 2,
-    };
-    f->frozen.schedules = schedules;
+    f->frozen.schedules = image_two_schedules(&f->arena);
     f->frozen.count = 2;
-}
-
-static void fill_longest_schedule(struct fixture *f, struct schedule_image *schedule)
-{
-    const size_t n_runs = LIMIT_RUNS_PER_SCHEDULE + 1;
-    const size_t n_occurrences = LIMIT_OCCURRENCES_PER_SCHEDULE + 1;
-    struct run_image *runs = arena_alloc(&f->arena, n_runs * sizeof *runs);
-    for (size_t i = 0; i < n_runs; i++) {
-        runs[i] = (struct run_image){
-            .token = UINT64_MAX - i,
-            .granted_ms = UINT64_MAX,
-            .ended_ms = UINT64_MAX,
-            .acquired_wall_ms = INT64_MIN,
-            .ended_wall_ms = INT64_MAX,
-            .holder = sample_long(&f->arena, LIMIT_NAME_BYTES),
-            .occurrence = sample_long(&f->arena, LIMIT_OCCURRENCE_BYTES),
-            .idempotency_key = sample_long(&f->arena, LIMIT_OCCURRENCE_BYTES),
-            .actor = sample_long(&f->arena, LIMIT_NAME_BYTES),
-            .reason = sample_long(&f->arena, LIMIT_REASON_BYTES),
-            .outcome = RUN_REVOKED,
-            .late_outcome = RUN_REVOKED,
-            .attempt = UINT32_MAX,
-        };
-    }
-    struct occurrence_image *occurrences = arena_alloc(&f->arena, n_occurrences * sizeof *occurrences);
-    for (size_t i = 0; i < n_occurrences; i++) {
-        occurrences[i] = (struct occurrence_image){
-            .name = sample_long(&f->arena, LIMIT_OCCURRENCE_BYTES),
-            .is_instant = true,
-            .instant_s = INT64_MIN,
-            .instant_ns = UINT32_MAX,
-            .attempts = UINT32_MAX,
-            .succeeded = true,
-            .run_token = UINT64_MAX,
-            .order = UINT64_MAX,
-        };
-    }
-    struct grant_image *grant = arena_alloc(&f->arena, sizeof *grant);
-    memset(grant, 0xff, sizeof *grant);
-    uint8_t *metadata = arena_alloc(&f->arena, LIMIT_METADATA_BYTES);
-    memset(metadata, 'm', LIMIT_METADATA_BYTES);
-    metadata[0] = '{';
-    metadata[LIMIT_METADATA_BYTES - 1] = '}';
-    grant->metadata = (struct slice){.base = metadata, .len = LIMIT_METADATA_BYTES};
-    *schedule = (struct schedule_image){
-        .id = sample_long(&f->arena, LIMIT_NAME_BYTES),
-        .has_floor = true,
-        .floor_s = INT64_MAX,
-        .floor_ns = UINT32_MAX,
-        .next_order = UINT64_MAX,
-        .forget_ms = UINT64_MAX,
-        .grants = grant,
-        .n_grants = 1,
-        .runs = runs,
-        .n_runs = n_runs,
-        .occurrences = occurrences,
-        .n_occurrences = n_occurrences,
-    };
 }
 
 /* ---- tests ---- */
@@ -388,13 +118,13 @@ static void an_empty_table_is_one_chunk(void **state)
     assert_int_equal(f->n_chunks, 1);
 }
 
-static void the_longest_schedules_fill_chunks_and_none_is_split(void **state)
+static void long_schedules_fill_chunks_up_to_the_target_and_none_is_split(void **state)
 {
     struct fixture *f = *state;
     const size_t count = 40;
     struct schedule_image *schedules = arena_alloc(&f->arena, count * sizeof *schedules);
     for (size_t i = 0; i < count; i++) {
-        fill_longest_schedule(f, &schedules[i]);
+        image_longest_schedule(&f->arena, 1, &schedules[i]);
     }
     f->frozen.schedules = schedules;
     f->frozen.count = 1;
@@ -402,11 +132,29 @@ static void the_longest_schedules_fill_chunks_and_none_is_split(void **state)
     size_t one = f->chunks[1].len;
     f->frozen.count = count;
     assert_comes_back(f);
-    size_t in_a_chunk = LIMIT_SNAPSHOT_CHUNK_BYTES / one;
+    size_t in_a_chunk = LIMIT_SNAPSHOT_CHUNK_TARGET_BYTES / one;
+    assert_true(in_a_chunk > 1);
     assert_int_equal(f->n_chunks, 1 + (count + in_a_chunk - 1) / in_a_chunk);
     for (size_t i = 1; i + 1 < f->n_chunks; i++) {
         assert_int_equal(f->chunks[i].len, in_a_chunk * one);
     }
+}
+
+/* All slots taken, and everything as long as it may be: over the target, within the bound, and in a chunk of its own. */
+static void the_longest_schedule_there_can_be_fits_a_chunk(void **state)
+{
+    struct fixture *f = *state;
+    struct schedule_image *schedules = arena_alloc(&f->arena, 4 * sizeof *schedules);
+    schedules[0] = schedules[3] = (struct schedule_image){.id = slice_of("a")};
+    image_longest_schedule(&f->arena, LIMIT_SLOTS, &schedules[1]);
+    image_longest_schedule(&f->arena, LIMIT_SLOTS, &schedules[2]);
+    f->frozen.schedules = schedules;
+    f->frozen.count = 4;
+    assert_comes_back(f);
+    assert_int_equal(f->n_chunks, 5);
+    assert_int_equal(f->chunks[1].len, f->chunks[4].len);
+    assert_int_equal(f->chunks[2].len, f->chunks[3].len);
+    assert_in_range(f->chunks[2].len, 3 * LIMIT_SNAPSHOT_CHUNK_BYTES / 4, LIMIT_SNAPSHOT_CHUNK_BYTES);
 }
 
 static void the_shortest_schedules_fit_the_memory_of_a_chunk(void **state)
@@ -509,6 +257,18 @@ static enum error decode_table(struct fixture *f, size_t at, uint8_t value, cons
     return error;
 }
 
+/* Chunk 1 as a later build might write it, behind a table that announces two schedules. */
+static enum error decode_schedules(struct fixture *f, const char *chunk, size_t len)
+{
+    fix_two_schedules(f);
+    encode(f);
+    struct lock_table table = {0};
+    enum error error = decode_with(f, &table, 1, (struct slice){.base = (const uint8_t *)chunk, .len = len});
+    assert_int_equal(table.taken, 0);
+    return error;
+}
+#define DECODE_SCHEDULES(f, chunk) decode_schedules(f, chunk, sizeof(chunk) - 1)
+
 static void what_this_build_does_not_know_is_another_version(void **state)
 {
     struct fixture *f = *state;
@@ -517,24 +277,27 @@ static void what_this_build_does_not_know_is_another_version(void **state)
     assert_int_equal(decode_table(f, 0, 0, "", 0), ERROR_NONE);
     assert_int_equal(decode_table(f, format, 2, "", 0), ERROR_VERSION);
     assert_int_equal(decode_table(f, format, 0, "", 0), ERROR_CORRUPT);
-    assert_int_equal(decode_table(f, rules, RULES_VERSION_NEWEST + 1, "", 0), ERROR_VERSION);
+    assert_int_equal(decode_table(f, rules, (uint8_t)(rules_version_newest() + 1), "", 0), ERROR_VERSION);
     assert_int_equal(decode_table(f, 0, 0, "\x1a\0", 2), ERROR_VERSION);
-    fix_two_schedules(f);
-    encode(f);
-    struct lock_table table = {0};
-    /* A schedule with a list that is new. */
-    assert_int_equal(
-        decode_with(f, &table, 1,
-                    (struct slice){.base = (const uint8_t *)"\x12\x09\x0a\1a\x18\0\x20\0\x42\0", .len = 11}),
-        ERROR_VERSION);
-    assert_int_equal(table.taken, 0);
+    /* A schedule with a list that is new; then policies and a success with fields that are. */
+    assert_int_equal(DECODE_SCHEDULES(f, "\x12\x09\x0a\1a\x18\0\x20\0\x52\0"), ERROR_VERSION);
+    assert_int_equal(DECODE_SCHEDULES(f, "\x12\x1b\x0a\1a\x18\0\x20\0\x42\x12"
+                                         "\x0a\x0c\x08\0\x10\0\x18\1\x20\0\x28\1\x30\1\x10\5\x78\1"),
+                     ERROR_VERSION);
+    assert_int_equal(DECODE_SCHEDULES(f, "\x12\x1b\x0a\1a\x18\0\x20\0\x42\x12"
+                                         "\x0a\x0e\x08\0\x10\0\x18\1\x20\0\x28\1\x30\1\x38\1\x10\5"),
+                     ERROR_CORRUPT); /* a description that isn't bytes */
+    assert_int_equal(DECODE_SCHEDULES(f, "\x12\x1b\x0a\1a\x18\0\x20\0\x42\x12"
+                                         "\x0a\x0e\x08\0\x10\0\x18\1\x20\0\x28\1\x30\1\x78\1\x10\5"),
+                     ERROR_VERSION);
+    assert_int_equal(DECODE_SCHEDULES(f, "\x12\x0f\x0a\1a\x18\0\x20\0\x4a\6\x08\1\x10\1\x78\1"), ERROR_VERSION);
 }
 
 /* Each string in turn is one that no request could have brought. */
 static void a_string_that_breaks_the_rules_of_the_contract_is_refused(void **state)
 {
     struct fixture *f = *state;
-    for (int which = 0; which < 9; which++) {
+    for (int which = 0; which < 10; which++) {
         fix_two_schedules(f);
         struct schedule_image *schedule = (struct schedule_image *)&f->frozen.schedules[1];
         struct run_image *run = (struct run_image *)&schedule->runs[0];
@@ -544,10 +307,32 @@ static void a_string_that_breaks_the_rules_of_the_contract_is_refused(void **sta
                                    &run->actor,
                                    &run->reason,
                                    &schedule->id,
+                                   &schedule->policy.policy.description,
                                    (struct slice *)&schedule->occurrences[0].name,
                                    (struct slice *)&schedule->grants[0].metadata};
-        if (which < 8) {
+        if (which < 9) {
             *strings[which] = slice_of("{\xff }");
+        }
+        encode(f);
+        struct lock_table table = {0};
+        assert_int_equal(decode(f, &table), which < 9 ? ERROR_CORRUPT : ERROR_NONE);
+        assert_int_equal(table.taken, which < 9 ? 1 : 2);
+    }
+}
+
+/* So that what is loaded may be shown, and a grant under it keeps to the bounds that memory is counted by. */
+static void a_policy_out_of_its_ranges_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    for (int which = 0; which < 9; which++) {
+        fix_two_schedules(f);
+        struct policy *policy = &((struct schedule_image *)&f->frozen.schedules[1])->policy.policy;
+        uint64_t *numbers[] = {&policy->estimate_ms, &policy->margin_ms, &policy->max_ttl_ms, &policy->min_hold_ms};
+        uint32_t *counts[] = {&policy->slots, &policy->max_attempts};
+        if (which < 4) {
+            *numbers[which] = UINT64_MAX;
+        } else if (which < 8) {
+            *counts[which / 2 - 2] = which % 2 == 0 ? 0 : UINT32_MAX;
         }
         encode(f);
         struct lock_table table = {0};
@@ -572,7 +357,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         TEST(encoding_gives_the_golden_chunks_and_they_decode_to_the_same),
         TEST(an_empty_table_is_one_chunk),
-        TEST(the_longest_schedules_fill_chunks_and_none_is_split),
+        TEST(long_schedules_fill_chunks_up_to_the_target_and_none_is_split),
+        TEST(the_longest_schedule_there_can_be_fits_a_chunk),
         TEST(the_shortest_schedules_fit_the_memory_of_a_chunk),
         TEST(every_truncation_is_refused),
         TEST(every_altered_byte_is_refused_or_loads_within_bounds),
@@ -580,6 +366,7 @@ int main(void)
         TEST(a_chunk_over_its_bound_is_refused_unread),
         TEST(what_this_build_does_not_know_is_another_version),
         TEST(a_string_that_breaks_the_rules_of_the_contract_is_refused),
+        TEST(a_policy_out_of_its_ranges_is_refused),
         TEST(a_schedule_that_the_table_refuses_ends_the_load),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

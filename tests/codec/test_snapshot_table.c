@@ -48,6 +48,64 @@ static void pick_acquire(struct sample_random *random, struct arena *arena, stru
     }
 }
 
+static void pick_put(struct sample_random *random, struct arena *arena, struct put_schedule_command *put)
+{
+    *put = (struct put_schedule_command){
+        .schedule_id = pick(random, arena, "schedule-", 40, ""),
+        .policy =
+            {
+                .estimate_ms = sample_below(random, 5000),
+                .margin_ms = sample_below(random, 5000),
+                .max_ttl_ms = 200000,
+                .min_hold_ms = sample_below(random, 3000),
+                .slots = 1 + (uint32_t)sample_below(random, 4),
+                .max_attempts = 1 + (uint32_t)sample_below(random, 3),
+            },
+    };
+    if (sample_below(random, 2) == 0) {
+        put->policy.description = slice_of("t\xc3\xa4glich");
+    }
+}
+
+/* Of all that is held there, or of the newest grant, which may be over already. */
+static void pick_revoke(struct sample_random *random, struct arena *arena, const struct release_command *newest,
+                        struct revoke_command *revoke)
+{
+    bool one = slice_is_present(newest->schedule_id) && sample_below(random, 2) == 0;
+    *revoke = (struct revoke_command){
+        .schedule_id = one ? newest->schedule_id : pick(random, arena, "schedule-", 40, ""),
+        .actor = slice_of("root"),
+        .reason = pick(random, arena, "reason ", 10, ""),
+        .token = one ? newest->token : 0,
+        .force = sample_below(random, 3) == 0,
+    };
+}
+
+static void pick_command(struct sample_random *random, struct arena *arena, const struct release_command *newest,
+                         struct command *command)
+{
+    uint64_t choice = sample_below(random, 16);
+    *command = (struct command){.kind = COMMAND_NOOP};
+    if (choice < 8) {
+        command->kind = COMMAND_ACQUIRE;
+        pick_acquire(random, arena, &command->acquire);
+    } else if (choice < 11 && slice_is_present(newest->schedule_id)) {
+        command->kind = COMMAND_RELEASE;
+        command->release = *newest;
+        command->release.has_outcome = true;
+        command->release.outcome = (enum run_outcome)(RUN_SUCCEEDED + sample_below(random, 3));
+    } else if (choice < 13) {
+        command->kind = COMMAND_PUT_SCHEDULE;
+        pick_put(random, arena, &command->put_schedule);
+    } else if (choice < 15) {
+        command->kind = COMMAND_REVOKE;
+        pick_revoke(random, arena, newest, &command->revoke);
+    } else {
+        command->kind = COMMAND_DELETE_SCHEDULE;
+        command->delete_schedule.schedule_id = pick(random, arena, "schedule-", 40, "");
+    }
+}
+
 static void apply_one(struct lock_table *table, const struct apply_context *context, const struct command *command,
                       struct outcome *outcome)
 {
@@ -63,17 +121,8 @@ static void step(struct sample_random *random, uint64_t index, struct lock_table
     arena_init(&arena, 0);
     struct apply_context context = {
         .index = index, .now_ms = index * 1000 + sample_below(random, 900), .wall_ms = (int64_t)index * 1000};
-    struct command command = {.kind = COMMAND_NOOP};
-    uint64_t choice = sample_below(random, 10);
-    if (choice < 6) {
-        command.kind = COMMAND_ACQUIRE;
-        pick_acquire(random, &arena, &command.acquire);
-    } else if (choice < 9 && slice_is_present(newest->schedule_id)) {
-        command.kind = COMMAND_RELEASE;
-        command.release = *newest;
-        command.release.has_outcome = true;
-        command.release.outcome = (enum run_outcome)(RUN_SUCCEEDED + sample_below(random, 3));
-    }
+    struct command command;
+    pick_command(random, &arena, newest, &command);
     struct outcome first;
     apply_one(tables[0], &context, &command, &first);
     for (size_t i = 1; i < n_tables; i++) {
@@ -119,10 +168,12 @@ static void assert_same(struct lock_table *a, struct lock_table *b)
     lock_table_count(a, &counts_a);
     lock_table_count(b, &counts_b);
     assert_int_equal(counts_a.schedules, counts_b.schedules);
+    assert_int_equal(counts_a.policies, counts_b.policies);
     assert_int_equal(counts_a.held, counts_b.held);
     assert_int_equal(counts_a.state_bytes, counts_b.state_bytes);
     assert_int_equal(counts_a.next_token, counts_b.next_token);
     assert_int_equal(lock_table_next_deadline(a), lock_table_next_deadline(b));
+    assert_int_equal(lock_table_next_lock_deadline(a), lock_table_next_lock_deadline(b));
     lock_table_check(b);
 }
 

@@ -7,6 +7,8 @@
 
 #include "fixture.h"
 
+#include "base/limits.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -85,6 +87,31 @@ const struct outcome *fixture_release(struct fixture *fixture, const char *id, u
     return fixture_apply(fixture, &command);
 }
 
+const struct outcome *fixture_put(struct fixture *fixture, const char *id, struct policy policy)
+{
+    struct command command = {.kind = COMMAND_PUT_SCHEDULE};
+    command.put_schedule = (struct put_schedule_command){.schedule_id = slice_of(id), .policy = policy};
+    return fixture_apply(fixture, &command);
+}
+
+const struct outcome *fixture_delete(struct fixture *fixture, const char *id)
+{
+    struct command command = {.kind = COMMAND_DELETE_SCHEDULE};
+    command.delete_schedule.schedule_id = slice_of(id);
+    return fixture_apply(fixture, &command);
+}
+
+const struct outcome *fixture_revoke(struct fixture *fixture, struct revoke_ask ask)
+{
+    struct command command = {.kind = COMMAND_REVOKE};
+    command.revoke = (struct revoke_command){.schedule_id = slice_of(ask.id == NULL ? "job" : ask.id),
+                                             .actor = slice_of(ask.actor == NULL ? "ops" : ask.actor),
+                                             .reason = slice_of(ask.reason == NULL ? "why" : ask.reason),
+                                             .token = ask.token,
+                                             .force = ask.force};
+    return fixture_apply(fixture, &command);
+}
+
 void fixture_tick(struct fixture *fixture)
 {
     struct command command = {.kind = COMMAND_NOOP};
@@ -100,11 +127,81 @@ uint64_t fixture_grant(struct fixture *fixture, struct ask ask)
     return outcome->grant.token;
 }
 
+const struct outcome *fixture_try(struct fixture *fixture, const char *occurrence)
+{
+    return fixture_acquire(fixture, (struct ask){.occurrence = occurrence, .ttl_ms = MINUTE_MS});
+}
+
 uint64_t fixture_run(struct fixture *fixture, const char *occurrence, enum run_outcome outcome)
 {
     uint64_t token = fixture_grant(fixture, (struct ask){.occurrence = occurrence, .ttl_ms = MINUTE_MS});
     expect_code(fixture_release(fixture, "job", token, (int)outcome), OUTCOME_DONE);
     return token;
+}
+
+void fixture_run_strings(struct fixture *fixture, struct span span, enum run_outcome outcome)
+{
+    for (int i = span.first; i <= span.last; i++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "string-%d", i);
+        (void)fixture_run(fixture, name, outcome);
+    }
+}
+
+uint64_t fixture_expire(struct fixture *fixture, const char *occurrence)
+{
+    uint64_t token = fixture_grant(fixture, (struct ask){.occurrence = occurrence, .ttl_ms = MINUTE_MS});
+    fixture->now_ms += MINUTE_MS;
+    return token;
+}
+
+void fixture_slots(struct fixture *fixture, uint32_t slots)
+{
+    struct policy policy = policy_default();
+    policy.slots = slots;
+    expect_code(fixture_put(fixture, "job", policy), OUTCOME_DONE);
+}
+
+uint64_t fixture_take(struct fixture *fixture, const char *holder)
+{
+    return fixture_grant(fixture, (struct ask){.holder = holder, .ttl_ms = MINUTE_MS});
+}
+
+uint64_t fixture_take_many(struct fixture *fixture, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        char holder[16];
+        (void)snprintf(holder, sizeof holder, "h%u", i);
+        (void)fixture_take(fixture, holder);
+    }
+    return fixture_count(fixture).next_token - n;
+}
+
+const char *instant_name(char name[32], int day)
+{
+    (void)snprintf(name, 32, day % 2 == 0 ? "2026-%02d-%02dT00:00:00Z" : "2026-%02d-%02dT02:00:00+02:00", 1 + day / 28,
+                   1 + day % 28);
+    return name;
+}
+
+struct policy policy_default(void)
+{
+    struct policy policy = {
+        .margin_ms = LIMIT_DEFAULT_MARGIN_MS, .max_ttl_ms = LIMIT_TTL_MS, .slots = 1, .max_attempts = 1};
+    return policy;
+}
+
+struct run_view fixture_kept_run(struct fixture *fixture, uint64_t token)
+{
+    static struct run_view runs[LIMIT_RUNS_PER_SCHEDULE + LIMIT_SLOTS];
+    size_t n = lock_table_runs(fixture->table, slice_of("job"), sizeof runs / sizeof runs[0], runs);
+    for (size_t i = 0; i < n; i++) {
+        if (runs[i].token == token) {
+            return runs[i];
+        }
+    }
+    fail_msg("run %llu isn't kept", (unsigned long long)token);
+    return runs[0];
 }
 
 void expect_code(const struct outcome *outcome, enum outcome_code code)

@@ -6,6 +6,7 @@
 #define BATON_TESTS_CORE_FIXTURE_H
 
 #include "core/lock_table.h"
+#include "core/rules.h"
 
 #define MINUTE_MS 60000ull
 #define HOUR_MS   (60 * MINUTE_MS)
@@ -40,12 +41,47 @@ const struct outcome *fixture_renew(struct fixture *fixture, const char *id, uin
                                     uint64_t ttl_ms); /* 0: none */
 /* `outcome` may be RUN_OUTCOME_NONE: none is sent. */
 const struct outcome *fixture_release(struct fixture *fixture, const char *id, uint64_t token, int outcome);
+const struct outcome *fixture_put(struct fixture *fixture, const char *id, struct policy policy);
+const struct outcome *fixture_delete(struct fixture *fixture, const char *id);
 void fixture_tick(struct fixture *fixture); /* a no-op entry at now_ms */
+
+/* A revocation as a test writes it. */
+struct revoke_ask {
+    const char *id;     /* "job" when NULL */
+    const char *actor;  /* "ops" when NULL */
+    const char *reason; /* "why" when NULL */
+    uint64_t token;     /* 0: all */
+    bool force;
+};
+const struct outcome *fixture_revoke(struct fixture *fixture, struct revoke_ask ask);
 
 /* The same, and the outcome must be DONE. Gives the token. */
 uint64_t fixture_grant(struct fixture *fixture, struct ask ask);
-/* Grants the occurrence of "job" and releases it. Gives the token. */
+
+/* Those below are about "job", with a TTL of a minute. */
+const struct outcome *fixture_try(struct fixture *fixture, const char *occurrence); /* by "h1"; NULL: of none */
+/* Grants the occurrence and releases it. Gives the token. */
 uint64_t fixture_run(struct fixture *fixture, const char *occurrence, enum run_outcome outcome);
+/* The same for "string-FIRST" to "string-LAST". */
+struct span {
+    int first;
+    int last;
+};
+void fixture_run_strings(struct fixture *fixture, struct span span, enum run_outcome outcome);
+/* Grants the occurrence (NULL: none) and lets it run into its deadline, which is now. Gives the token. */
+uint64_t fixture_expire(struct fixture *fixture, const char *occurrence);
+/* Sets a policy that is the default but for the slots. */
+void fixture_slots(struct fixture *fixture, uint32_t slots);
+/* Grants one slot for the holder. Gives the token. */
+uint64_t fixture_take(struct fixture *fixture, const char *holder);
+/* As take, by "h0" and so on; for whoever needs many. The first token. */
+uint64_t fixture_take_many(struct fixture *fixture, unsigned n);
+
+/* Instants by the day: 0 is 2026-01-01; written with an offset when odd. Gives `name`. */
+const char *instant_name(char name[32], int day);
+struct policy policy_default(void);
+/* The run with the token, as GET runs shows it; it must be kept. */
+struct run_view fixture_kept_run(struct fixture *fixture, uint64_t token);
 
 void expect_code(const struct outcome *outcome, enum outcome_code code);
 void expect_text(struct slice slice, const char *text); /* NULL: absent */

@@ -1,14 +1,20 @@
 /* model: the contract's locks once more, as simply as they can be written, to hold the lock table against.
  *
  * It was written from API.md alone and shares nothing with the server but the names of outcomes. Everything is a number
- * here: schedules, holders, keys and bodies; an occurrence is which instant or which string it is. It remembers all runs
- * for ever and works out what the contract says is kept. It is slow, and that doesn't matter. */
+ * here: schedules, holders, keys, bodies and actors; an occurrence is which instant or which string it is. It looks
+ * through everything for each answer. It is slow, and that doesn't matter. */
 #ifndef BATON_TESTS_CORE_MODEL_H
 #define BATON_TESTS_CORE_MODEL_H
 
 #include "core/command.h"
 
-enum { MODEL_SCHEDULES = 12 };
+enum {
+    MODEL_SCHEDULES = 12,
+    MODEL_SLOTS = 256,
+    MODEL_KEPT_RUNS = 16,
+    MODEL_OCCURRENCES = 64,
+    MODEL_RUNS = MODEL_KEPT_RUNS + MODEL_SLOTS,
+};
 
 enum model_kind { MODEL_NO_OCCURRENCE, MODEL_INSTANT, MODEL_STRING };
 
@@ -31,21 +37,57 @@ struct model_ask {
     uint64_t estimate_ms;
 };
 
+struct model_policy {
+    uint64_t estimate_ms;
+    uint64_t margin_ms;
+    uint64_t longest_ttl_ms;
+    uint64_t min_hold_ms;
+    int slots;
+    uint32_t max_attempts;
+};
+
+struct model_revocation {
+    int schedule;
+    uint64_t token; /* 0: all */
+    bool force;
+    int actor; /* 1 … */
+};
+
+struct model_run {
+    struct model_ask ask;
+    uint64_t token;
+    uint64_t granted_ms;
+    uint64_t ended_ms;
+    uint64_t deadline_ms;
+    uint64_t ttl_ms;
+    uint64_t granted_ttl_ms;
+    uint64_t estimate_ms;
+    uint64_t margin_ms;
+    uint64_t longest_ttl_ms;
+    enum run_outcome outcome;
+    int late_outcome;
+    int actor; /* 0: none */
+    uint32_t attempt;
+    bool has_slot;
+    bool released; /* by its holder, in time */
+};
+
 /* 0 and false where the contract has nothing to say. */
 struct model_answer {
     enum outcome_code code;
     bool repeated;
-    uint64_t grant_token;
-    uint64_t ttl_ms;
-    uint64_t remaining_ms;
-    uint32_t attempt;
-    uint64_t run_token;
-    enum run_outcome run_outcome;
-    bool run_has_late_success;
-    uint64_t run_duration_ms;
-    uint64_t holder_token;
-    uint64_t holder_remaining_ms;
+    bool has_grant;
+    struct model_run grant;
+    bool has_run;
+    struct model_run run;
+    int n_holders;
+    uint64_t holder_token; /* who ends first */
+    uint64_t holder_deadline_ms;
+    int n_revoked;
+    struct model_run revoked[MODEL_SLOTS];
     uint64_t minimum_ms;
+    uint64_t maximum_ms;
+    uint64_t cool_ms;
     bool below_floor; /* occurrence_done only because the occurrence was forgotten */
 };
 
@@ -53,16 +95,29 @@ struct model;
 struct model *model_open(void);
 void model_close(struct model *model);
 void model_advance(struct model *model, uint64_t now_ms);
-struct model_answer model_acquire(struct model *model, const struct model_ask *ask, bool no_growth);
-struct model_answer model_renew(struct model *model, int schedule, uint64_t token, bool has_ttl, uint64_t ttl_ms);
-struct model_answer model_release(struct model *model, int schedule, uint64_t token, bool has_outcome,
-                                  enum run_outcome outcome);
+void model_acquire(struct model *model, const struct model_ask *ask, bool no_growth, struct model_answer *answer);
+void model_renew(struct model *model, int schedule, uint64_t token, bool has_ttl, uint64_t ttl_ms,
+                 struct model_answer *answer);
+void model_release(struct model *model, int schedule, uint64_t token, bool has_outcome, enum run_outcome outcome,
+                   struct model_answer *answer);
+void model_put(struct model *model, int schedule, const struct model_policy *policy, bool no_growth,
+               struct model_answer *answer);
+void model_delete(struct model *model, int schedule, struct model_answer *answer);
+void model_revoke(struct model *model, const struct model_revocation *revocation, struct model_answer *answer);
 
-uint64_t model_held(const struct model *model);
-uint64_t model_remembered(const struct model *model);               /* schedules */
-uint64_t model_forgotten(const struct model *model);                /* schedules, so far */
-uint64_t model_expired(const struct model *model);                  /* grants, so far */
-uint64_t model_next_end_ms(const struct model *model);              /* UINT64_MAX: nothing is pending */
-uint64_t model_live_token(const struct model *model, int schedule); /* 0: not held */
+struct model_counts {
+    uint64_t held;
+    uint64_t remembered; /* schedules */
+    uint64_t policies;
+    uint64_t forgotten;        /* schedules, so far */
+    uint64_t expired;          /* grants, so far */
+    uint64_t next_end_ms;      /* of a lock or of a memory; UINT64_MAX: nothing is pending */
+    uint64_t next_lock_end_ms; /* UINT64_MAX: none */
+};
+struct model_counts model_count(const struct model *model);
+
+int model_runs(const struct model *model, int schedule, const struct model_run **runs); /* oldest first */
+const struct model_policy *model_policy(const struct model *model, int schedule);       /* NULL: none */
+bool model_last_success_ms(const struct model *model, int schedule, uint64_t *at_ms);   /* false: none */
 
 #endif

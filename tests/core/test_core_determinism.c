@@ -8,9 +8,40 @@
 
 #include "fixture.h"
 
+#include "base/limits.h"
+
 #include <stdio.h>
 
 enum { ENTRIES = 3000 };
+
+/* A policy is set, deleted or a grant revoked, now and then. */
+static void apply_more(struct lock_table *table, const struct apply_context *context, struct slice id, uint64_t chance)
+{
+    struct command command = {.kind = COMMAND_PUT_SCHEDULE};
+    switch (chance / 11 % 7) {
+    case 0:
+        command.put_schedule = (struct put_schedule_command){
+            .schedule_id = id,
+            .policy = {.margin_ms = chance % 20000, .max_ttl_ms = 70000, .slots = 1 + chance % 9, .max_attempts = 2}};
+        command.put_schedule.policy.min_hold_ms = chance % 3 * 500;
+        command.put_schedule.policy.description = slice_of(chance % 2 == 0 ? "some text" : NULL);
+        break;
+    case 1:
+        command.kind = COMMAND_DELETE_SCHEDULE;
+        command.delete_schedule.schedule_id = id;
+        break;
+    case 2:
+    case 3:
+        command.kind = COMMAND_REVOKE;
+        command.revoke = (struct revoke_command){
+            .schedule_id = id, .actor = slice_of("ops"), .reason = slice_of("why"), .force = chance % 5 == 0};
+        break;
+    default:
+        return;
+    }
+    struct outcome outcome;
+    lock_table_apply(table, context, &command, &outcome);
+}
 
 /* One entry of a fixed stream of commands; everything in it follows from its number. */
 static void apply_entry(struct lock_table *table, uint64_t index)
@@ -23,13 +54,15 @@ static void apply_entry(struct lock_table *table, uint64_t index)
     char id[16];
     char key[32];
     char occurrence[32];
+    char holder[16];
+    (void)snprintf(holder, sizeof holder, "h%llu", (unsigned long long)(chance % 13));
     (void)snprintf(id, sizeof id, "s%llu", (unsigned long long)(chance % 29));
     (void)snprintf(key, sizeof key, "k%llu", (unsigned long long)(index / 2));
     (void)snprintf(occurrence, sizeof occurrence, "2026-01-%02dT%02d:00:00Z", (int)(1 + index / 150),
                    (int)(chance / 29 % 24));
     struct command acquire = {.kind = COMMAND_ACQUIRE};
     acquire.acquire = (struct acquire_command){.schedule_id = slice_of(id),
-                                               .holder = slice_of("h"),
+                                               .holder = slice_of(holder),
                                                .idempotency_key = slice_of(key),
                                                .occurrence = slice_of(chance % 5 == 0 ? NULL : occurrence),
                                                .has_ttl = true,
@@ -46,6 +79,7 @@ static void apply_entry(struct lock_table *table, uint64_t index)
     if (chance % 3 != 0) {
         lock_table_apply(table, &context, &release, &outcome);
     }
+    apply_more(table, &context, slice_of(id), chance);
 }
 
 static void the_same_commands_give_the_same_state(void **state)
@@ -86,7 +120,10 @@ static void a_restored_table_goes_on_as_the_first(void **state)
     lock_table_count(two, &counts_two);
     assert_int_equal(counts_one.state_bytes, counts_two.state_bytes);
     assert_int_equal(counts_one.held, counts_two.held);
+    assert_int_equal(counts_one.policies, counts_two.policies);
+    assert_true(counts_one.held > 0 && counts_one.policies > 0);
     assert_int_equal(lock_table_next_deadline(one), lock_table_next_deadline(two));
+    assert_int_equal(lock_table_next_lock_deadline(one), lock_table_next_lock_deadline(two));
     lock_table_close(one);
     lock_table_close(two);
 }
@@ -122,7 +159,13 @@ static void a_view_and_a_digest_change_nothing(void **state)
         apply_entry(one, index);
         apply_entry(two, index);
         struct schedule_view view;
-        lock_table_view(two, slice_of(index % 2 == 0 ? "s3" : "nobody"), &view);
+        struct slice id = slice_of(index % 2 == 0 ? "s3" : "nobody");
+        lock_table_view(two, id, &view);
+        struct policy_view policy;
+        (void)lock_table_policy(two, id, &policy);
+        static struct run_view runs[LIMIT_RUNS_PER_SCHEDULE + LIMIT_SLOTS];
+        (void)lock_table_runs(two, id, 5, runs);
+        (void)lock_table_digest(two);
     }
     expect_equal_digests(one, two);
     lock_table_close(one);

@@ -65,6 +65,30 @@ static void release(struct fixture *f, const char *id, uint64_t token)
     lock_table_apply(f->table, &f->context, &command, &f->outcome);
 }
 
+static void revoke(struct fixture *f, const char *id, bool force)
+{
+    struct command command = {.kind = COMMAND_REVOKE};
+    command.revoke = (struct revoke_command){
+        .schedule_id = slice_of(id), .actor = slice_of("ops"), .reason = slice_of("why"), .force = force};
+    lock_table_apply(f->table, &f->context, &command, &f->outcome);
+}
+
+static void put(struct fixture *f, const char *id, const char *description)
+{
+    struct command command = {.kind = COMMAND_PUT_SCHEDULE};
+    command.put_schedule = (struct put_schedule_command){.schedule_id = slice_of(id), .policy = policy_default()};
+    command.put_schedule.policy.description = slice_of(description);
+    command.put_schedule.policy.max_attempts = 3;
+    lock_table_apply(f->table, &f->context, &command, &f->outcome);
+}
+
+static void delete_policy(struct fixture *f, const char *id)
+{
+    struct command command = {.kind = COMMAND_DELETE_SCHEDULE};
+    command.delete_schedule.schedule_id = slice_of(id);
+    lock_table_apply(f->table, &f->context, &command, &f->outcome);
+}
+
 /* Changes every schedule in some way, adds some and forgets some. */
 static void change_all(struct fixture *f, const struct ids *ids, int round)
 {
@@ -78,6 +102,13 @@ static void change_all(struct fixture *f, const struct ids *ids, int round)
             renew(f, ids->text[i], token);
         } else if ((i + round) % 3 == 1) {
             release(f, ids->text[i], token);
+        } else if ((i + round) % 5 == 0) {
+            revoke(f, ids->text[i], (i + round) % 2 == 0);
+        }
+        if ((i + round) % 7 == 0) {
+            put(f, ids->text[i], round % 2 == 0 ? "text" : NULL);
+        } else if ((i + round) % 11 == 0) {
+            delete_policy(f, ids->text[i]);
         }
     }
 }

@@ -1,5 +1,5 @@
 /* The order of checks (API.md): for each adjacent pair that exists so far, a request that breaks both is refused for the
- * one that goes first. */
+ * one that goes first. The walk at the end breaks all of them, and mends one after another. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -108,7 +108,7 @@ static void occurrence_done_goes_before_lock_held(void **state)
     (void)state;
     struct fixture f;
     (void)set_scene(&f);
-    expect_code(fixture_acquire(&f, (struct ask){.occurrence = DONE_AT, .ttl_ms = MINUTE_MS}), OUTCOME_OCCURRENCE_DONE);
+    expect_code(fixture_try(&f, DONE_AT), OUTCOME_OCCURRENCE_DONE);
     fixture_close(&f);
 }
 
@@ -117,7 +117,32 @@ static void a_running_occurrence_goes_before_attempts_exhausted(void **state)
     (void)state;
     struct fixture f;
     (void)set_scene(&f); /* the running one has used its only attempt */
-    expect_code(fixture_acquire(&f, (struct ask){.occurrence = LIVE_AT, .ttl_ms = MINUTE_MS}), OUTCOME_LOCK_HELD);
+    expect_code(fixture_try(&f, LIVE_AT), OUTCOME_LOCK_HELD);
+    fixture_close(&f);
+}
+
+static struct policy policy_strict(void)
+{
+    struct policy policy = policy_default();
+    policy.max_attempts = 2;
+    policy.min_hold_ms = HOUR_MS;
+    return policy;
+}
+
+static void a_running_occurrence_goes_before_its_last_attempt(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_open(&f);
+    struct policy policy = policy_default();
+    policy.max_attempts = 2;
+    policy.slots = 3;
+    expect_code(fixture_put(&f, "job", policy), OUTCOME_DONE);
+    (void)fixture_run(&f, FAILED_AT, RUN_FAILED);
+    uint64_t token = fixture_grant(&f, (struct ask){.occurrence = FAILED_AT, .holder = "a", .ttl_ms = MINUTE_MS});
+    expect_code(fixture_try(&f, FAILED_AT), OUTCOME_LOCK_HELD); /* slots are free, attempts are not */
+    expect_code(fixture_release(&f, "job", token, RUN_FAILED), OUTCOME_DONE);
+    expect_code(fixture_try(&f, FAILED_AT), OUTCOME_ATTEMPTS_EXHAUSTED);
     fixture_close(&f);
 }
 
@@ -125,21 +150,111 @@ static void attempts_exhausted_goes_before_lock_held(void **state)
 {
     (void)state;
     struct fixture f;
-    (void)set_scene(&f);
-    expect_code(fixture_acquire(&f, (struct ask){.occurrence = FAILED_AT, .ttl_ms = MINUTE_MS}),
-                OUTCOME_ATTEMPTS_EXHAUSTED);
+    fixture_open(&f);
+    struct policy policy = policy_default();
+    policy.max_attempts = 2;
+    expect_code(fixture_put(&f, "job", policy), OUTCOME_DONE);
+    (void)fixture_run(&f, FAILED_AT, RUN_FAILED);
+    (void)fixture_run(&f, FAILED_AT, RUN_FAILED);
+    (void)fixture_run(&f, LIVE_AT, RUN_FAILED);
+    (void)fixture_take(&f, "other");
+    expect_code(fixture_try(&f, LIVE_AT), OUTCOME_LOCK_HELD); /* one attempt is left */
+    expect_code(fixture_try(&f, FAILED_AT), OUTCOME_ATTEMPTS_EXHAUSTED);
     fixture_close(&f);
 }
 
-static void lock_held_goes_before_capacity(void **state)
+static void lock_held_goes_before_cooling_down(void **state)
 {
     (void)state;
     struct fixture f;
     uint64_t token = set_scene(&f);
-    f.no_growth = true;
-    expect_code(fixture_acquire(&f, (struct ask){.occurrence = "new", .ttl_ms = MINUTE_MS}), OUTCOME_LOCK_HELD);
+    expect_code(fixture_put(&f, "job", policy_strict()), OUTCOME_DONE);
+    expect_code(fixture_try(&f, "new"), OUTCOME_LOCK_HELD);
+    struct policy policy = policy_strict();
+    policy.slots = 2;
+    expect_code(fixture_put(&f, "job", policy), OUTCOME_DONE);
+    expect_code(fixture_try(&f, "new"), OUTCOME_LOCK_HELD); /* h1 has a slot: the same refusal, at the same place */
+    expect_code(fixture_acquire(&f, (struct ask){.holder = "other", .ttl_ms = MINUTE_MS}), OUTCOME_COOLING_DOWN);
     expect_code(fixture_release(&f, "job", token, RUN_SUCCEEDED), OUTCOME_DONE);
-    expect_code(fixture_acquire(&f, (struct ask){.occurrence = "new", .ttl_ms = MINUTE_MS}), OUTCOME_CAPACITY);
+    expect_code(fixture_try(&f, "new"), OUTCOME_COOLING_DOWN);
+    fixture_close(&f);
+}
+
+static void cooling_down_goes_before_capacity(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_open(&f);
+    expect_code(fixture_put(&f, "job", policy_strict()), OUTCOME_DONE);
+    (void)fixture_run(&f, "x", RUN_SUCCEEDED);
+    f.no_growth = true;
+    expect_code(fixture_try(&f, "new"), OUTCOME_COOLING_DOWN);
+    f.now_ms += HOUR_MS;
+    expect_code(fixture_try(&f, "new"), OUTCOME_CAPACITY);
+    fixture_close(&f);
+}
+
+/* One request that every check would refuse; what refuses it is taken away, one after another. */
+static void the_whole_order_is_walked(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_open(&f);
+    struct policy policy = policy_strict();
+    policy.slots = 2;
+    expect_code(fixture_put(&f, "job", policy), OUTCOME_DONE);
+    struct ask ask = {.key = "ended", .occurrence = "x", .ttl_ms = MINUTE_MS};
+    uint64_t first = fixture_grant(&f, ask);
+    expect_code(fixture_release(&f, "job", first, RUN_FAILED), OUTCOME_DONE);
+    f.now_ms += HOUR_MS;
+    uint64_t live = fixture_grant(&f, (struct ask){.occurrence = "x", .ttl_ms = MINUTE_MS});
+    policy.max_ttl_ms = MINUTE_MS;
+    expect_code(fixture_put(&f, "job", policy), OUTCOME_DONE);
+    f.no_growth = true;
+    ask.ttl_ms = 1;
+    expect_code(fixture_acquire(&f, ask), OUTCOME_IDEMPOTENCY_CONFLICT);
+    ask.ttl_ms = MINUTE_MS;
+    expect_code(fixture_acquire(&f, ask), OUTCOME_GRANT_ENDED);
+    ask.key = "new";
+    ask.ttl_ms = MINUTE_MS + 1;
+    ask.estimate_ms = MINUTE_MS;
+    expect_code(fixture_acquire(&f, ask), OUTCOME_TTL_TOO_SHORT);
+    ask.estimate_ms = 0;
+    expect_code(fixture_acquire(&f, ask), OUTCOME_TTL_TOO_LONG);
+    ask.ttl_ms = MINUTE_MS;
+    expect_code(fixture_acquire(&f, ask), OUTCOME_LOCK_HELD); /* the occurrence runs now */
+    assert_int_equal(f.outcome.holders[0].token, live);
+    expect_code(fixture_release(&f, "job", live, RUN_FAILED), OUTCOME_DONE);
+    expect_code(fixture_acquire(&f, ask), OUTCOME_ATTEMPTS_EXHAUSTED);
+    ask.occurrence = "y";
+    expect_code(fixture_acquire(&f, ask), OUTCOME_COOLING_DOWN);
+    f.now_ms += HOUR_MS;
+    expect_code(fixture_acquire(&f, ask), OUTCOME_CAPACITY);
+    f.no_growth = false;
+    expect_code(fixture_acquire(&f, ask), OUTCOME_DONE);
+    fixture_close(&f);
+}
+
+static void revoke_looks_at_its_form_before_the_token(void **state)
+{
+    (void)state;
+    struct fixture f;
+    uint64_t token = set_scene(&f);
+    expect_code(fixture_revoke(&f, (struct revoke_ask){.actor = "", .token = token - 1}), OUTCOME_INVALID_FIELD);
+    expect_code(fixture_revoke(&f, (struct revoke_ask){.token = token - 1}), OUTCOME_LOCK_LOST);
+    fixture_close(&f);
+}
+
+static void a_policys_form_goes_before_its_room(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_open(&f);
+    f.no_growth = true;
+    struct policy policy = policy_default();
+    policy.slots = 0;
+    expect_code(fixture_put(&f, "job", policy), OUTCOME_INVALID_FIELD);
+    expect_code(fixture_put(&f, "job", policy_default()), OUTCOME_CAPACITY);
     fixture_close(&f);
 }
 
@@ -195,8 +310,13 @@ int main(void)
         cmocka_unit_test(the_ttl_goes_before_occurrence_done),
         cmocka_unit_test(occurrence_done_goes_before_lock_held),
         cmocka_unit_test(a_running_occurrence_goes_before_attempts_exhausted),
+        cmocka_unit_test(a_running_occurrence_goes_before_its_last_attempt),
         cmocka_unit_test(attempts_exhausted_goes_before_lock_held),
-        cmocka_unit_test(lock_held_goes_before_capacity),
+        cmocka_unit_test(lock_held_goes_before_cooling_down),
+        cmocka_unit_test(cooling_down_goes_before_capacity),
+        cmocka_unit_test(the_whole_order_is_walked),
+        cmocka_unit_test(revoke_looks_at_its_form_before_the_token),
+        cmocka_unit_test(a_policys_form_goes_before_its_room),
         cmocka_unit_test(renew_finds_the_lock_lost_before_it_looks_at_the_ttl),
         cmocka_unit_test(release_looks_at_its_form_first),
         cmocka_unit_test(release_answers_a_repeat_before_lock_lost),

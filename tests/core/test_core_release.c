@@ -10,8 +10,6 @@
 
 #include "base/limits.h"
 
-#include <stdio.h>
-
 static void a_release_gives_the_run(void **state)
 {
     (void)state;
@@ -87,11 +85,9 @@ static void the_repeat_of_a_forgotten_run_is_lost(void **state)
     struct fixture f;
     fixture_open(&f);
     uint64_t token = fixture_run(&f, "x", RUN_SUCCEEDED);
-    for (unsigned i = 0; i < LIMIT_RUNS_PER_SCHEDULE; i++) {
+    for (int i = 0; i < (int)LIMIT_RUNS_PER_SCHEDULE; i++) {
         expect_code(fixture_release(&f, "job", token, RUN_SUCCEEDED), OUTCOME_DONE);
-        char name[16];
-        (void)snprintf(name, sizeof name, "run-%u", i);
-        (void)fixture_run(&f, name, RUN_SUCCEEDED);
+        fixture_run_strings(&f, (struct span){i, i}, RUN_SUCCEEDED);
     }
     expect_code(fixture_release(&f, "job", token, RUN_SUCCEEDED), OUTCOME_LOCK_LOST);
     assert_false(f.outcome.has_run);
@@ -118,7 +114,7 @@ static void success_after_expiry_is_recorded_and_closes_the_occurrence(void **st
     fixture_open(&f);
     uint64_t token = fixture_grant(&f, (struct ask){.occurrence = "x", .ttl_ms = MINUTE_MS});
     f.now_ms += MINUTE_MS + 5;
-    expect_code(fixture_acquire(&f, (struct ask){.occurrence = "x", .ttl_ms = MINUTE_MS}), OUTCOME_ATTEMPTS_EXHAUSTED);
+    expect_code(fixture_try(&f, "x"), OUTCOME_ATTEMPTS_EXHAUSTED);
     uint64_t next = fixture_grant(&f, (struct ask){.holder = "b", .occurrence = "y", .ttl_ms = MINUTE_MS});
     f.now_ms += 10;
     struct digest128 first = {{0}};
@@ -142,7 +138,7 @@ static void success_after_expiry_is_recorded_and_closes_the_occurrence(void **st
         assert_true(!repeated || digest128_equal(&first, &digest));
         first = digest;
     }
-    expect_code(fixture_acquire(&f, (struct ask){.occurrence = "x", .ttl_ms = MINUTE_MS}), OUTCOME_OCCURRENCE_DONE);
+    expect_code(fixture_try(&f, "x"), OUTCOME_OCCURRENCE_DONE);
     assert_int_equal(f.outcome.run.token, token);
     fixture_close(&f);
 }
@@ -154,13 +150,11 @@ static void failure_after_expiry_changes_nothing(void **state)
     for (size_t i = 0; i < sizeof reported / sizeof reported[0]; i++) {
         struct fixture f;
         fixture_open(&f);
-        uint64_t token = fixture_grant(&f, (struct ask){.occurrence = "x", .ttl_ms = MINUTE_MS});
-        f.now_ms += MINUTE_MS;
+        uint64_t token = fixture_expire(&f, "x");
         const struct outcome *outcome = fixture_release(&f, "job", token, reported[i]);
         expect_code(outcome, OUTCOME_LOCK_LOST);
         assert_int_equal(outcome->run.late_outcome, RUN_OUTCOME_NONE);
-        expect_code(fixture_acquire(&f, (struct ask){.occurrence = "x", .ttl_ms = MINUTE_MS}),
-                    OUTCOME_ATTEMPTS_EXHAUSTED);
+        expect_code(fixture_try(&f, "x"), OUTCOME_ATTEMPTS_EXHAUSTED);
         fixture_close(&f);
     }
 }
@@ -170,8 +164,7 @@ static void late_success_without_occurrence_is_recorded_too(void **state)
     (void)state;
     struct fixture f;
     fixture_open(&f);
-    uint64_t token = fixture_grant(&f, (struct ask){.ttl_ms = MINUTE_MS});
-    f.now_ms += MINUTE_MS;
+    uint64_t token = fixture_expire(&f, NULL);
     const struct outcome *outcome = fixture_release(&f, "job", token, RUN_OUTCOME_NONE);
     expect_code(outcome, OUTCOME_LOCK_LOST);
     assert_int_equal(outcome->run.late_outcome, RUN_SUCCEEDED);
@@ -186,19 +179,13 @@ static void late_success_of_a_forgotten_occurrence_opens_nothing(void **state)
     (void)state;
     struct fixture f;
     fixture_open(&f);
-    char name[32];
-    for (int i = 0; i < 64; i++) {
-        (void)snprintf(name, sizeof name, "string-%d", i);
-        (void)fixture_run(&f, name, RUN_FAILED);
-    }
-    uint64_t token = fixture_grant(&f, (struct ask){.occurrence = "2026-01-01T00:00:00Z", .ttl_ms = MINUTE_MS});
-    f.now_ms += MINUTE_MS;
+    fixture_run_strings(&f, (struct span){0, 63}, RUN_FAILED);
+    uint64_t token = fixture_expire(&f, "2026-01-01T00:00:00Z");
     (void)fixture_run(&f, "string-64", RUN_FAILED); /* the instant is forgotten, its run is kept */
     const struct outcome *outcome = fixture_release(&f, "job", token, RUN_SUCCEEDED);
     expect_code(outcome, OUTCOME_LOCK_LOST);
     assert_int_equal(outcome->run.late_outcome, RUN_SUCCEEDED);
-    expect_code(fixture_acquire(&f, (struct ask){.occurrence = "2026-01-01T00:00:00Z", .ttl_ms = MINUTE_MS}),
-                OUTCOME_OCCURRENCE_DONE);
+    expect_code(fixture_try(&f, "2026-01-01T00:00:00Z"), OUTCOME_OCCURRENCE_DONE);
     fixture_close(&f);
 }
 

@@ -197,6 +197,63 @@ static void a_schedule_is_forgotten_forty_days_after_its_last_run(void **state)
     fixture_close(&f);
 }
 
+static void the_end_of_the_next_lock_is_told_apart_from_forgetting(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_open(&f);
+    assert_int_equal(lock_table_next_lock_deadline(f.table), UINT64_MAX);
+    (void)fixture_run(&f, "x", RUN_SUCCEEDED);
+    uint64_t forget_ms = f.now_ms + LIMIT_FORGET_MS;
+    assert_int_equal(lock_table_next_lock_deadline(f.table), UINT64_MAX);
+    assert_int_equal(lock_table_next_deadline(f.table), forget_ms);
+    (void)fixture_grant(&f, (struct ask){.id = "other", .ttl_ms = MINUTE_MS});
+    assert_int_equal(lock_table_next_lock_deadline(f.table), f.now_ms + MINUTE_MS);
+    assert_int_equal(lock_table_next_deadline(f.table), f.now_ms + MINUTE_MS);
+    f.now_ms = forget_ms - 1000; /* it ends, is granted again, and now "job" goes first */
+    fixture_tick(&f);
+    uint64_t token = fixture_grant(&f, (struct ask){.id = "other", .ttl_ms = MINUTE_MS});
+    assert_int_equal(lock_table_next_deadline(f.table), forget_ms);
+    assert_int_equal(lock_table_next_lock_deadline(f.table), f.now_ms + MINUTE_MS);
+    expect_code(fixture_release(&f, "other", token, RUN_SUCCEEDED), OUTCOME_DONE);
+    assert_int_equal(lock_table_next_lock_deadline(f.table), UINT64_MAX);
+    assert_int_equal(lock_table_next_deadline(f.table), forget_ms);
+    fixture_close(&f);
+}
+
+/* The order of forgetting keeps the low bits of the instants only: those that wait may lie on both sides of where they
+ * begin again. */
+static void schedules_are_forgotten_in_order_wherever_the_clock_stands(void **state)
+{
+    (void)state;
+    static const uint64_t times_ms[] = {1, (1ull << 40) - LIMIT_FORGET_MS - 500, (1ull << 39) - LIMIT_FORGET_MS - 500,
+                                        (7ull << 40) - LIMIT_FORGET_MS - 500};
+    static const char *const ids[] = {"q", "a", "z", "m", "b", "y"};
+    for (size_t i = 0; i < sizeof times_ms / sizeof times_ms[0]; i++) {
+        struct fixture f;
+        fixture_open(&f);
+        f.now_ms = times_ms[i];
+        for (size_t j = 0; j < 6; j++) {
+            uint64_t token = fixture_grant(&f, (struct ask){.id = ids[j], .ttl_ms = MINUTE_MS});
+            expect_code(fixture_release(&f, ids[j], token, RUN_SUCCEEDED), OUTCOME_DONE);
+            f.now_ms += 300;
+        }
+        struct lock_table *copy = table_copy(f.table);
+        lock_table_close(f.table);
+        f.table = copy;
+        for (size_t j = 0; j < 6; j++) {
+            assert_int_equal(lock_table_next_deadline(f.table), times_ms[i] + j * 300 + LIMIT_FORGET_MS);
+            f.now_ms = lock_table_next_deadline(f.table);
+            fixture_tick(&f);
+            assert_int_equal(fixture_count(&f).schedules, 5 - j);
+            struct schedule_view view;
+            lock_table_view(f.table, slice_of(ids[j]), &view);
+            assert_false(view.has_last_run);
+        }
+        fixture_close(&f);
+    }
+}
+
 static void the_floor_is_forgotten_with_the_schedule(void **state)
 {
     (void)state;
@@ -295,6 +352,8 @@ int main(void)
         cmocka_unit_test(of_equal_deadlines_the_older_grant_goes_first),
         cmocka_unit_test(all_that_is_over_ends_in_one_entry),
         cmocka_unit_test(a_schedule_is_forgotten_forty_days_after_its_last_run),
+        cmocka_unit_test(the_end_of_the_next_lock_is_told_apart_from_forgetting),
+        cmocka_unit_test(schedules_are_forgotten_in_order_wherever_the_clock_stands),
         cmocka_unit_test(the_floor_is_forgotten_with_the_schedule),
         cmocka_unit_test(a_held_schedule_is_never_forgotten),
         cmocka_unit_test(a_leap_over_all_deadlines_ends_first_and_forgets_later),

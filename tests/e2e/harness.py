@@ -18,6 +18,8 @@ import tempfile
 import threading
 import time
 
+import openapi
+
 BATOND = None  # path of the program under test, set by main.py
 ROOT = tempfile.mkdtemp(prefix="baton-e2e-")
 MOUNTS = []
@@ -68,6 +70,12 @@ def wait_for(condition, what, seconds=20.0, pause=0.02, nodes=()):
         if time.monotonic() > deadline:
             raise Failure(f"after {seconds:.0f} s still not so: {what}")
         time.sleep(pause)
+
+
+def wait_proposed(node, n=1):
+    """Until `n` operations of clients of `node` wait to be decided."""
+    metric = f"baton_operations_queued {n}\n"
+    wait_for(lambda: metric in node.request("GET", "/metrics").body.decode(), f"{n} operations wait", nodes=[node])
 
 
 def unique(prefix):
@@ -134,6 +142,7 @@ class Node:
         self.http_port = http_port
         self.raft_port = raft_port
         self.log_path = f"{directory}.log"
+        self.binary = None  # another program than BATOND
         self.process = None
         self.was_killed = False
 
@@ -144,7 +153,7 @@ class Node:
             if name.startswith("BATON_"):
                 del environment[name]
         environment.update(env or {})
-        command = [*wrapper, BATOND, "--node", self.name, "--data-dir", self.directory, *self.flags, *extra]
+        command = [*wrapper, self.binary or BATOND, "--node", self.name, "--data-dir", self.directory, *self.flags, *extra]
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log if stderr is None else stderr, env=environment,
@@ -214,9 +223,15 @@ class Node:
         try:
             connection.request(method, path, body=body, headers=headers or {})
             response = connection.getresponse()
-            return Answer(response.status, response.getheaders(), response.read())
+            answer = Answer(response.status, response.getheaders(), response.read())
         finally:
             connection.close()
+        if self.binary is None:  # another version has another contract
+            try:
+                openapi.exchanged(method, path, headers or {}, body, answer)
+            except openapi.Mismatch as mismatch:
+                raise Failure(str(mismatch)) from None
+        return answer
 
     def try_request(self, *arguments, **named):
         try:

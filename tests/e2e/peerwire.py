@@ -52,9 +52,9 @@ def field_fixed64(number, value):
     return varint(number << 3 | 1) + struct.pack("<Q", value)
 
 
-def parse_fields(body):
-    """{number: value} of a flat message, the last one of each number."""
-    fields, at = {}, 0
+def each_field(body):
+    """(number, value) of each field of a flat message."""
+    at = 0
 
     def read_varint():
         nonlocal at
@@ -70,15 +70,26 @@ def parse_fields(body):
     while at < len(body):
         tag = read_varint()
         if tag & 7 == 0:
-            fields[tag >> 3] = read_varint()
+            yield tag >> 3, read_varint()
         elif tag & 7 == 1:
-            fields[tag >> 3] = struct.unpack_from("<Q", body, at)[0]
+            yield tag >> 3, struct.unpack_from("<Q", body, at)[0]
             at += 8
         else:
             length = read_varint()
-            fields[tag >> 3] = body[at : at + length]
+            yield tag >> 3, body[at : at + length]
             at += length
-    return fields
+
+
+def parse_fields(body):
+    """{number: value} of a flat message, the last one of each number."""
+    return dict(each_field(body))
+
+
+def entry_lengths(frame):
+    """Bytes of each log entry in an AppendEntries frame (without a cluster key)."""
+    body = frame[16:]
+    message = body[4 : 4 + struct.unpack_from("<I", body)[0]]
+    return [parse_fields(value)[3] for number, value in each_field(message) if number == 5]
 
 
 def hello_body(name, to, cluster_id, incarnation, run_id=None, number=1):
@@ -87,7 +98,7 @@ def hello_body(name, to, cluster_id, incarnation, run_id=None, number=1):
         field_varint(1, 1), field_varint(2, 1), field_varint(3, 1), field_varint(4, 1), field_varint(5, 0),
         field_varint(6, 0), field_bytes(7, cluster_id), field_bytes(8, incarnation), field_bytes(9, run_id or os.urandom(16)),
         field_bytes(10, os.urandom(32)), field_fixed64(11, number), field_bytes(12, name.encode()),
-        field_bytes(13, to.encode()), field_bytes(14, b"127.0.0.1:1"),
+        field_bytes(13, to.encode()), field_bytes(14, b"127.0.0.1:1"), field_varint(15, 1), field_varint(16, 1),
     ])  # fmt: skip
 
 

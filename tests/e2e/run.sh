@@ -1,10 +1,10 @@
 #!/bin/sh
 # End-to-end tests: real batond processes on loopback. Ends with a line `N passed, N failed`, and with 0 when none failed.
 #
-#   tests/e2e/run.sh [BATOND] [NAME…]    only tests whose names contain one of NAME
+#   tests/e2e/run.sh [BATOND] [NAME…] [-NAME…]    only tests whose names contain one of NAME, and none of -NAME
 #
-# BATOND is the program to test (default: the first of the presets release, debug, asan and clang that is built). Python 3, its standard library, and
-# strace; the full-disk tests mount a tmpfs, so they want root.
+# BATOND is the program to test (default: the first of the presets release, debug, asan and clang that is built). Wants
+# Debian's Python 3 with python3-yaml and python3-jsonschema, and strace; the full-disk tests mount a tmpfs, so they want root.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -23,4 +23,4 @@ fi
     echo "run.sh: no batond is built: cmake --preset release && cmake --build --preset release" >&2
     exit 1
 }
-exec python3 -B "$here/main.py" "$batond" "$@"
+exec /usr/bin/python3 -B "$here/main.py" "$batond" "$@"

@@ -4,9 +4,10 @@ import json
 import re
 import signal
 import socket
-import time
 
-from harness import Cluster, check, equal, leader_and_follower, post_bytes, served, shared_cluster, unique, wait_for
+from harness import (
+    Cluster, check, equal, leader_and_follower, post_bytes, raw_exchange, served, shared_cluster, unique, wait_for, wait_proposed,
+)  # fmt: skip
 
 INSTANT = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
 
@@ -247,6 +248,35 @@ def test_foreign_web_pages_are_refused():
             equal(node.request("GET", f"/locks/{schedule}", headers=headers).status, 200, f"{headers} may pass")
 
 
+def test_head_is_get_without_the_body():
+    """What the file says of answers to GET is held against these by openapi.py."""
+    schedule = unique("head")
+    for node in both():
+        whole = node.request("GET", "/openapi.yaml")
+        answer = node.request("HEAD", "/openapi.yaml")
+        equal((answer.status, answer.body), (200, b""), "status and body")
+        for name in ("content-length", "content-type", "baton-node"):
+            equal(answer.headers[name], whole.headers[name], name)
+        equal(int(answer.headers["content-length"]), len(whole.body), "length")
+        for path in ("/health", "/health/live", "/health/ready", "/metrics", "/locks", f"/locks/{schedule}",
+                     "/schedules", f"/schedules/{schedule}/runs", "/locks?consistency=stale"):  # fmt: skip
+            equal(node.request("HEAD", path).status, 200, path)
+        for path, status in ((f"/schedules/{schedule}", 404), ("/nothing", 404), ("/locks?limit=0", 400),
+                             (f"/locks/{schedule}/renew", 405)):  # fmt: skip
+            equal(node.request("HEAD", path).status, status, path)
+
+
+def test_blanks_around_a_key_are_no_part_of_it():
+    node, schedule = both()[0], unique("blanks")
+    answers = []
+    for key in ("one", "  one\t ", "one "):
+        body = b'{"holder": "h", "ttl_ms": 60000}'
+        head = f"POST /locks/{schedule} HTTP/1.1\r\nHost: x\r\nIdempotency-Key: {key}\r\nContent-Length: {len(body)}\r\n"
+        answers.append(raw_exchange(node.http_port, head.encode() + b"Connection: close\r\n\r\n" + body))
+    check(all(answer.startswith(b"HTTP/1.1 201") for answer in answers), f"each is taken: {answers}")
+    equal(len({re.search(rb'"token":(\d+)', answer)[1] for answer in answers}), 1, "tokens: the later ones are repeats")
+
+
 def test_many_exchanges_share_one_connection():
     for node in both():
         with socket.create_connection(("127.0.0.1", node.http_port), timeout=20) as connection:
@@ -272,13 +302,13 @@ def test_a_grant_that_nobody_can_claim_is_given_back():
         schedules = {"without a key": unique("hang-up"), "with a key": unique("hang-up")}
         for node in followers:
             node.signal(signal.SIGSTOP)
-        for way, schedule in schedules.items():
+        for n, (way, schedule) in enumerate(schedules.items(), start=1):
             key = "" if way == "without a key" else "Idempotency-Key: mine\r\n"
             body = json.dumps({"holder": "h", "ttl_ms": 600000})
             head = f"POST /locks/{schedule} HTTP/1.1\r\nHost: x\r\n{key}Content-Length: {len(body)}\r\n\r\n"
             with socket.create_connection(("127.0.0.1", leader.http_port)) as connection:
                 connection.sendall((head + body).encode())
-                time.sleep(0.3)  # until it was proposed; nothing outside shows it
+                wait_proposed(leader, n)
         for node in followers:
             node.signal(signal.SIGCONT)
         wait_for(lambda: (leader.status(schedules["without a key"]).json["last_run"] or {}).get("outcome") == "abandoned",

@@ -2,14 +2,17 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import threading
-import time
 
 import harness
-from harness import Cluster, Node, ROOT, check, end_load, equal, free_port, post_bytes, run_load, unique, wait_for
+from harness import (
+    Cluster, Node, ROOT, check, end_load, equal, free_port, mount_tmpfs, post_bytes, run_load, unique, unmount, wait_for,
+    wait_proposed,
+)  # fmt: skip
 
 
 def run(*arguments, env=None):
@@ -40,9 +43,34 @@ def test_usage_errors_exit_with_64_and_one_line():
 
 def test_help_and_version():
     code, out, err = run("--help")
-    check(code == 0 and "--cluster-key-file" in out and err == "", f"{code} {out} {err}")
-    code, out, _ = run("--version")
-    check(code == 0 and out.startswith("batond "), out)
+    check(code == 0 and err == "", f"{code} {err}")
+    for wanted in ("--cluster-key-file FILE", "default: 300; environment: BATON_ELECTION_TIMEOUT", "exit codes:"):
+        check(wanted in out, f"{wanted!r} is missing in\n{out}")
+    code, out, err = run("--version")
+    check(code == 0 and err == "", f"{code} {err}")
+    check(re.fullmatch(r"batond \d+\.\d+\.\d+\nlibraft 0\.22\.1\ndata format \d+, rules \d+, protocol \d+\n", out), out)
+
+
+def test_mistakes_are_told_in_one_line_that_says_what_to_do():
+    code, _, err = run("--dat-dir", "/tmp/x")
+    equal((code, err), (64, "batond: there is no flag --dat-dir: did you mean --data-dir? See --help\n"), "unknown flag")
+    code, _, err = run("--cluster", "n1=127.0.0.1,n1=127.0.0.2")
+    check(code == 64 and one_line(err) and "n1" in err and "--cluster" in err, err)
+
+
+def test_a_data_directory_that_cannot_be_used_is_told_with_what_to_do():
+    file = os.path.join(ROOT, unique("file"))
+    with open(file, "w", encoding="utf-8") as written:
+        written.write("not a directory")
+    mount = mount_tmpfs("16m")
+    try:
+        subprocess.run(["mount", "-o", "remount,ro", mount], check=True)  # root, too, can't write there
+        for home in (file, "/dev/null", "/proc/nothing/here", mount, os.path.join(mount, "below")):
+            code, out, err = run("--data-dir", home, "--http", f"127.0.0.1:{free_port()}", "--raft", f"127.0.0.1:{free_port()}")
+            check((code, out) == (65, "") and one_line(err), f"{home}: {code} {err}")
+            check(f"data_dir={home}" in err and "--data-dir" in err, f"{home}: {err}")
+    finally:
+        unmount(mount)
 
 
 def test_without_cluster_a_single_node_serves_and_keeps_what_it_has():
@@ -132,19 +160,13 @@ def test_a_crowd_of_clients_leaves_descriptors_to_the_cluster():
         cluster.wait_ready()
 
 
-def test_a_data_directory_that_cannot_be_used_is_65():
-    ports = ["--http", f"127.0.0.1:{free_port()}", "--raft", f"127.0.0.1:{free_port()}"]
-    for directory in ("/proc/baton", "/nonexistent/deeper/baton", "/dev/null"):
-        code, _, err = run("--data-dir", directory, *ports)
-        check(code == 65 and directory in err and one_line(err), f"{directory}: {code} {err}")
-
-
 def test_a_data_directory_has_one_process():
     with Cluster(size=1) as cluster:
         node = cluster.start().nodes[0]
         code, _, err = run("--node", "n1", "--data-dir", node.directory, "--http", f"127.0.0.1:{free_port()}", "--raft",
                            f"127.0.0.1:{free_port()}")
-        check(code == 65 and one_line(err), f"{code} {err}")
+        check(code == 65 and one_line(err) and "another process" in err, f"{code} {err}")
+        check(f"data_dir={node.directory}" in err and "may write to" not in err, f"which one, and nothing is wrong with it: {err}")
         check(node.ready, "the first one isn't disturbed")
 
 
@@ -274,7 +296,7 @@ def test_sigterm_answers_what_is_in_flight():
         request = ("POST", "/locks/x", {"holder": "h", "ttl_ms": 60000})
         thread = threading.Thread(target=lambda: answers.append(leader.try_request(*request)))
         thread.start()
-        time.sleep(0.3)  # until it was proposed; nothing outside shows it
+        wait_proposed(leader)
         equal(leader.stop(5), 0, "exit code, within 5 s")
         thread.join()
         check(answers[0] is not None and answers[0].status in (503, 504), f"{answers}")

@@ -139,7 +139,7 @@ def test_unknown_methods_and_paths():
         ("GET", "/", 404, "not_found"), ("GET", "/nothing", 404, "not_found"), ("GET", "/locks/a/b/c", 404, "not_found"),
         ("POST", "/locks/a/renews", 404, "not_found"), ("GET", "//locks/a", 404, "not_found"),
         ("PATCH", "/locks/a", 405, "method_not_allowed"), ("PUT", "/locks/a", 405, "method_not_allowed"),
-        ("BREW", "/locks/a", 405, "method_not_allowed"), ("GET", "/locks/a/renew", 405, "method_not_allowed"),
+        ("BREW", "/locks/a", 405, "method_not_allowed"), ("head", "/health", 405, "method_not_allowed"), ("GET", "/locks/a/renew", 405, "method_not_allowed"),
         ("POST", "/health", 405, "method_not_allowed"), ("DELETE", "/health/live", 405, "method_not_allowed"),
     ):  # fmt: skip
         for node in leader_and_follower():

@@ -16,8 +16,9 @@
 
 #define PARKED_MAX 512
 
-/* Answers "/park…" when told, "/large" with LARGE_BYTES, anything else at once with a description of what came. */
-#define LARGE_BYTES ((size_t)8 * 1024 * 1024)
+/* Answers "/park…" when told, "/large" with LARGE_BYTES, "/headers" with headers as large as can be, anything else at once with a description of what came. */
+#define LARGE_BYTES          ((size_t)8 * 1024 * 1024)
+#define LARGEST_HEADER_BYTES ((size_t)LIMIT_HTTP_ANSWER_BYTES - HTTP_OWN_HEADER_BYTES)
 struct harness {
     uv_loop_t loop;
     uv_timer_t tick; /* so that waiting for a client's socket doesn't block the loop for long */

@@ -69,6 +69,15 @@ static void a_header_is_found_in_any_case_and_counted(void **state)
     assert_exchange("GET / HTTP/1.1\r\nHost: h\r\nX-TEST: one\r\nx-test: two\r\n\r\n", "GET /\nX-Test*2: one");
 }
 
+static void blanks_around_a_headers_value_are_no_part_of_it(void **state)
+{
+    (void)state;
+    assert_exchange("GET / HTTP/1.1\r\nHost: h\r\nX-Test: \t a b \t \r\n\r\n", "GET /\nX-Test*1: a b");
+    assert_exchange("GET / HTTP/1.1\r\nHost: h\r\nX-Test:a\r\n\r\n", "GET /\nX-Test*1: a");
+    assert_exchange("GET / HTTP/1.1\r\nHost: h\r\nX-Test: \t \r\n\r\n", "GET /\nX-Test*1: ");
+    assert_exchange("GET / HTTP/1.1\r\nHost: h\r\nX-Test:\r\n\r\n", "GET /\nX-Test*1: ");
+}
+
 static void headers_are_counted_by_what_they_begin_with(void **state)
 {
     (void)state;
@@ -265,6 +274,7 @@ int main(void)
         cmocka_unit_test(query_parameters_are_decoded_and_keep_order_and_duplicates),
         cmocka_unit_test(a_zero_byte_in_a_query_value_is_part_of_it),
         cmocka_unit_test(a_header_is_found_in_any_case_and_counted),
+        cmocka_unit_test(blanks_around_a_headers_value_are_no_part_of_it),
         cmocka_unit_test(headers_are_counted_by_what_they_begin_with),
         cmocka_unit_test(bodies_come_whole_with_a_length_or_in_chunks),
         cmocka_unit_test(a_request_may_come_byte_by_byte),

@@ -239,6 +239,40 @@ static void past_its_connections_others_wait_for_a_place(void **state)
     harness_close(&harness);
 }
 
+/* A crowd that comes, or sends a lot, at once leaves each turn of the loop to others, too. */
+static void crowds_are_shared_out_over_turns(void **state)
+{
+    (void)state;
+    static struct client clients[4 * LIMIT_HTTP_ACCEPTS];
+    const size_t n = sizeof clients / sizeof clients[0];
+    struct harness harness;
+    harness_open(&harness, NULL);
+    for (size_t i = 0; i < n; i++) {
+        client_open(&clients[i], &harness);
+        client_send(&clients[i], PARK);
+    }
+    for (size_t before = 0; before < n; before = http_connections(harness.server)) {
+        harness_turn(&harness);
+        assert_in_range(http_connections(harness.server), before, before + LIMIT_HTTP_ACCEPTS);
+    }
+    WAIT_FOR(&harness, harness.n_parked == n);
+    for (size_t i = 0; i < n; i++) {
+        harness_answer_parked(&harness, i, "ok");
+        WAIT_FOR(&harness, client_answers(&clients[i]) == 1);
+    }
+    for (size_t i = 0; i < 10 * LIMIT_HTTP_ROUNDS; i++) {
+        client_send(&clients[0], GET);
+    }
+    for (size_t before = harness.requests; harness.requests < n + 10 * LIMIT_HTTP_ROUNDS; before = harness.requests) {
+        harness_turn(&harness);
+        assert_in_range(harness.requests, before, before + LIMIT_HTTP_ROUNDS);
+    }
+    for (size_t i = 0; i < n; i++) {
+        client_close(&clients[i]);
+    }
+    harness_close(&harness);
+}
+
 static size_t count_logged(const struct harness *harness, const char *text)
 {
     size_t n = 0;
@@ -298,6 +332,7 @@ int main(void)
         cmocka_unit_test(it_closes_with_connections_in_every_state),
         cmocka_unit_test(it_closes_before_it_ever_ran),
         cmocka_unit_test(past_its_connections_others_wait_for_a_place),
+        cmocka_unit_test(crowds_are_shared_out_over_turns),
         cmocka_unit_test(out_of_descriptors_it_neither_spins_nor_stops),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -124,6 +124,12 @@ void replica_status(struct replica *replica, struct replica_status *status)
     *status = replica->status;
 }
 
+const char *replica_rules_wait_for(struct replica *replica, uint32_t version)
+{
+    replica->rules_wait_for_version = version;
+    return replica->rules_wait_for;
+}
+
 const char *replica_role_name(enum replica_role role)
 {
     return role == REPLICA_LEADER ? "leader" : "follower";
@@ -145,6 +151,18 @@ void fake_replica_decide_read(struct replica *replica, enum operation_status sta
     replica->n_reads--;
     memmove(replica->reads, replica->reads + 1, replica->n_reads * sizeof replica->reads[0]);
     read->done(read, status);
+}
+
+/* ---- the rest ---- */
+
+void storage_figures(struct storage *storage, struct storage_figures *figures)
+{
+    *figures = storage->figures;
+}
+
+size_t http_connections(const struct http_server *server)
+{
+    return server->connections;
 }
 
 /* ---- the loop ---- */

@@ -1,6 +1,6 @@
 /* fake_world: what service sees of the rest of the program, under a test's hand: exchanges that were never on a socket, a
  * replica that decides nothing by itself, and a loop whose clock stands still. The functions have the real ones' names
- * (http.h, replica.h) and are linked in their place. */
+ * (http.h, replica.h, storage.h) and are linked in their place. */
 #ifndef BATON_TESTS_NODE_FAKE_WORLD_H
 #define BATON_TESTS_NODE_FAKE_WORLD_H
 
@@ -13,13 +13,15 @@
 #include "core/lock_table.h"
 #include "http/http.h"
 #include "replica/replica.h"
+#include "storage/storage.h"
 
-enum { FAKE_HEADERS = 8, FAKE_PENDING = 32 };
+enum { FAKE_HEADERS = 8, FAKE_QUERY = 4, FAKE_TARGET_BYTES = 512, FAKE_PENDING = 32 };
 
 struct exchange {
     const char *method;
     const char *path;
-    struct http_pair query[4];
+    char target[FAKE_TARGET_BYTES]; /* what path and query point into, when they were cut out of it */
+    struct http_pair query[FAKE_QUERY];
     size_t n_query;
     const char *body;
     struct http_header headers[FAKE_HEADERS];
@@ -46,6 +48,16 @@ struct replica {
     size_t n_reads;
     struct lock_table *table;
     struct replica_status status;
+    const char *rules_wait_for;      /* what keeps the rules from being raised; NULL: nothing */
+    uint32_t rules_wait_for_version; /* which was asked for last */
+};
+
+struct storage {
+    struct storage_figures figures;
+};
+
+struct http_server {
+    size_t connections;
 };
 
 /* Takes the oldest operation from the queue and calls its done. */

@@ -49,6 +49,36 @@ static void a_record_is_one_line_in_either_format(void **state)
     assert_ptr_equal(strchr(line, '\n'), line + len - 1);
 }
 
+static void assert_text(const char *value, const char *expected)
+{
+    const struct log_field field = LOG_TEXT("f", value);
+    const struct log_record record = {
+        .level = LOG_LEVEL_INFO, .message = slice_of("m"), .fields = &field, .n_fields = 1};
+    struct buffer line;
+    buffer_init(&line);
+    log_render_text(&record, &line);
+    buffer_append(&line, "", 1);
+    assert_string_equal(strstr((const char *)line.base, " f=") + 3, expected);
+    buffer_close(&line);
+}
+
+/* Who reads the log may read it on a terminal, and must not be sent there what a client made up. */
+static void control_characters_are_escaped_in_text(void **state)
+{
+    (void)state;
+    assert_text("plain", "plain");
+    assert_text("two words", "\"two words\"");
+    assert_text("", "\"\"");
+    assert_text("a\"b\\c", "\"a\\\"b\\\\c\"");
+    assert_text("\x1b[2J\n\x7f", "\"\\x1b[2J\\x0a\\x7f\"");
+    assert_text("\xc2\x9b"
+                "2J",
+                "\"\\xc2\\x9b2J\""); /* C1: CSI as one character */
+    assert_text("a\xc2\x80z\xc2\x9f", "\"a\\xc2\\x80z\\xc2\\x9f\"");
+    assert_text("\xc2\xa0\xc3\x80\xc3\x9f\xe2\x82\x80", "\xc2\xa0\xc3\x80\xc3\x9f\xe2\x82\x80"); /* text */
+    assert_text("x\xc2", "x\xc2");
+}
+
 static void records_above_the_level_are_dropped(void **state)
 {
     (void)state;
@@ -201,9 +231,13 @@ static void past_the_bound_lines_are_dropped_and_their_number_is_told(void **sta
     }
     assert_true(slow.journal.dropped >= 90);
     slow_read(&slow); /* a pipe's worth: there is room for a part of what waits, and the next line tells of the gap */
+    uint64_t dropped = slow.journal.dropped_total;
+    assert_int_equal(dropped, slow.journal.dropped);
     slow_log(&slow);
     assert_int_equal(slow.journal.dropped, 0);
+    assert_int_equal(slow.journal.dropped_total, dropped); /* which is never told, and so never forgotten */
     slow_log_until_it_drops(&slow);
+    assert_true(slow.journal.dropped_total > dropped);
     assert_told_everything(&slow, true);
     slow_log_until_it_drops(&slow);
     journal_close(&slow.journal, 0); /* in vain, yet it ends */
@@ -292,6 +326,7 @@ int main(void)
     (void)signal(SIGPIPE, SIG_IGN); /* as batond does */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_record_is_one_line_in_either_format),
+        cmocka_unit_test(control_characters_are_escaped_in_text),
         cmocka_unit_test(records_above_the_level_are_dropped),
         cmocka_unit_test(a_descriptor_that_takes_nothing_stops_nobody),
         cmocka_unit_test(lines_wait_while_a_pipe_is_full),

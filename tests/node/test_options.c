@@ -89,7 +89,7 @@ static void every_flag_is_understood_in_both_forms(void **state)
     options_close(&options);
     assert_int_equal(parse(&options,
                            "--heartbeat=10 --commit-timeout=100 --request-timeout=600000 --disk-io=pool "
-                           "--log-level=debug --log-format=json",
+                           "--log-level=debug --log-format=json --state-hash-every=1000",
                            &error),
                      OPTIONS_RUN);
     assert_int_equal(options.heartbeat_ms, 10);
@@ -98,6 +98,7 @@ static void every_flag_is_understood_in_both_forms(void **state)
     assert_int_equal(options.disk_io, DISK_UV_POOL);
     assert_int_equal(options.log_level, LOG_LEVEL_DEBUG);
     assert_int_equal(options.log_format, JOURNAL_JSON);
+    assert_int_equal(options.state_hash_every, 1000);
     options_close(&options);
 }
 
@@ -139,14 +140,25 @@ static void what_is_not_understood_is_refused_by_name(void **state)
 {
     (void)state;
     static const char *const rows[][2] = {
-        {"--nodes n1", "--nodes"},
-        {"--nod n1", "--nod"}, /* getopt_long would guess */
-        {"--nod=n1", "--nod=n1"},
-        {"-n n1", "-n"},
+        {"--nodes n1", "--nodes: did you mean --node?"},
+        {"--nod n1", "--nod: did you mean --node?"}, /* no abbreviations */
+        {"--nod=n1", "--nod: did you mean --node?"},
+        {"--dir d", "did you mean --data-dir?"},
+        {"--datadir d", "did you mean --data-dir?"},
+        {"--loglevel=debug", "did you mean --log-level?"},
+        {"--election-time-out 9", "did you mean --election-timeout?"},
+        {"--cluster-key f", "did you mean --cluster-key-file?"},
+        {"--advertise=x:1", "did you mean --advertise-http?"},
+        {"-node n1", "did you mean --node?"},
+        {"-h", "no flag -h: did you mean --help?"},
+        {"--versoin", "did you mean --version?"},
+        {"--", "--help"},
         {"n1", "n1"},
         {"--node n1 extra", "extra"},
         {"--node", "--node"},
-        {"--insecure=1", "--insecure=1"},
+        {"--insecure=1", "--insecure takes no value"},
+        {"--state-hash-every -1", "--state-hash-every"},
+        {"--state-hash-every 9007199254740992", "--state-hash-every"},
         {"--node -x", "--node"},
         {"--node a=b", "--node"},
         {"--http 7420", "--http"},
@@ -200,7 +212,15 @@ static void help_and_version_go_before_the_rest(void **state)
     assert_non_null(out);
     options_print_help(out);
     assert_int_equal(fclose(out), 0);
-    static const char *const named[] = {"--node NAME", "--cluster SPEC", "--insecure", "--disk-io", "BATON_DATA_DIR"};
+    static const char *const named[] = {"--node NAME",
+                                        "--cluster SPEC",
+                                        "--insecure\n",
+                                        "--disk-io",
+                                        "default: 300; environment: BATON_ELECTION_TIMEOUT",
+                                        "BATON_DATA_DIR",
+                                        "--version",
+                                        "exit codes:\n  0 ",
+                                        "  65  "};
     for (size_t i = 0; i < sizeof named / sizeof named[0]; i++) {
         assert_non_null(strstr(text, named[i]));
     }

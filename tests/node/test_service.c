@@ -3,86 +3,20 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "base/limits.h"
-#include "fake_world.h"
-#include "node/service.h"
-
-static const char acquire_body[] = "{\"holder\": \"h\", \"ttl_ms\": 60000}";
-
-struct fixture {
-    struct fake_loop world;
-    struct replica replica;
-    struct service *service;
-};
-
-static void setup_with(struct fixture *f, size_t requests)
-{
-    static const struct slice hosts[] = {{(const uint8_t *)"n1", 2}};
-    memset(f, 0, sizeof *f);
-    fake_loop_open(&f->world);
-    f->replica.table = lock_table_open();
-    f->replica.status = (struct replica_status){
-        .role = REPLICA_FOLLOWER,
-        .leader = "n2",
-        .leader_http = "10.0.0.2:7420",
-        .term = 3,
-        .ready = true,
-        .reserve_ok = true,
-    };
-    struct service_options options = {
-        .loop = &f->world.loop,
-        .log = &f->world.sink,
-        .node = "n1",
-        .hosts = hosts,
-        .n_hosts = 1,
-        .requests = requests,
-    };
-    f->service = service_open(&options);
-    service_attach(f->service, &f->replica);
-}
-
-static void setup(struct fixture *f)
-{
-    setup_with(f, LIMIT_REQUESTS);
-}
-
-static void teardown(struct fixture *f)
-{
-    assert_int_equal(f->replica.n_operations, 0);
-    assert_int_equal(service_pending(f->service), 0);
-    service_close(f->service);
-    lock_table_close(f->replica.table);
-    fake_loop_close(&f->world);
-}
-
-static struct outcome granted(void)
-{
-    return (struct outcome){
-        .code = OUTCOME_DONE,
-        .has_grant = true,
-        .grant =
-            {
-                .schedule_id = slice_of("a"),
-                .holder = slice_of("h"),
-                .token = 77,
-                .ttl_ms = 60000,
-                .remaining_ms = 60000,
-            },
-    };
-}
+#include "service_rig.h"
 
 static void an_acquire_is_proposed_and_its_outcome_answered(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct rig f;
     struct exchange exchange;
-    setup(&f);
-    exchange_open(&exchange, "POST", "/locks/a", acquire_body);
+    rig_open(&f, LIMIT_REQUESTS);
+    exchange_open(&exchange, "POST", "/locks/a", ACQUIRE_BODY);
     exchange_add_header(&exchange, "Idempotency-Key", "k1");
     service_request(f.service, &exchange);
     assert_int_equal(exchange.answers, 0);
@@ -91,7 +25,7 @@ static void an_acquire_is_proposed_and_its_outcome_answered(void **state)
     assert_true(slice_equal(command->schedule_id, slice_of("a")));
     assert_true(slice_equal(command->idempotency_key, slice_of("k1")));
     assert_int_equal(command->ttl_ms, 60000);
-    struct outcome outcome = granted();
+    struct outcome outcome = outcome_granted();
     fake_replica_decide(&f.replica, OPERATION_APPLIED, &outcome);
     assert_int_equal(exchange.status, 201);
     assert_true(exchange_has_header(&exchange, "Baton-Node: n1\n"));
@@ -100,24 +34,24 @@ static void an_acquire_is_proposed_and_its_outcome_answered(void **state)
     assert_true(exchange_has_header(&exchange, "Idempotency-Key: k1\n"));
     assert_true(exchange_body_has(&exchange, "\"token\":77"));
     exchange_close(&exchange);
-    teardown(&f);
+    rig_close(&f);
 }
 
 static void a_key_is_made_when_the_client_sent_none(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct rig f;
     struct exchange first;
     struct exchange second;
-    setup(&f);
-    exchange_open(&first, "POST", "/locks/a", acquire_body);
-    exchange_open(&second, "POST", "/locks/a", acquire_body);
+    rig_open(&f, LIMIT_REQUESTS);
+    exchange_open(&first, "POST", "/locks/a", ACQUIRE_BODY);
+    exchange_open(&second, "POST", "/locks/a", ACQUIRE_BODY);
     service_request(f.service, &first);
     service_request(f.service, &second);
     struct slice key = f.replica.operations[0]->command.acquire.idempotency_key;
     assert_int_equal(key.len, 32);
     assert_false(slice_equal(key, f.replica.operations[1]->command.acquire.idempotency_key));
-    struct outcome outcome = granted();
+    struct outcome outcome = outcome_granted();
     fake_replica_decide(&f.replica, OPERATION_APPLIED, &outcome);
     fake_replica_decide(&f.replica, OPERATION_UNKNOWN, NULL);
     assert_true(exchange_has_header(&first, "Idempotency-Key: 000102"));
@@ -126,7 +60,7 @@ static void a_key_is_made_when_the_client_sent_none(void **state)
     assert_true(exchange_body_has(&second, "\"101112"));
     exchange_close(&first);
     exchange_close(&second);
-    teardown(&f);
+    rig_close(&f);
 }
 
 static void what_was_not_decided_is_503_or_504(void **state)
@@ -143,12 +77,12 @@ static void what_was_not_decided_is_503_or_504(void **state)
         {OPERATION_UNKNOWN, 504, "\"outcome_unknown\""},
     };
     static const char *const requests[][3] = {
-        {"POST", "/locks/a", acquire_body},
+        {"POST", "/locks/a", ACQUIRE_BODY},
         {"POST", "/locks/a/renew", "{\"token\": 1}"},
         {"GET", "/locks/a", ""},
     };
-    struct fixture f;
-    setup(&f);
+    struct rig f;
+    rig_open(&f, LIMIT_REQUESTS);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         for (size_t j = 0; j < 3; j++) {
             struct exchange exchange;
@@ -168,34 +102,34 @@ static void what_was_not_decided_is_503_or_504(void **state)
             exchange_close(&exchange);
         }
     }
-    teardown(&f);
+    rig_close(&f);
 }
 
 static void a_refusal_is_answered_and_logged_in_the_words_of_the_contract(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct rig f;
     struct exchange exchange;
-    setup(&f);
+    rig_open(&f, LIMIT_REQUESTS);
     struct grant_view holder = {
         .schedule_id = slice_of("a"), .holder = slice_of("other"), .token = 5, .remaining_ms = 9};
     struct outcome outcome = {.code = OUTCOME_LOCK_HELD, .holders = &holder, .n_holders = 1};
-    exchange_open(&exchange, "POST", "/locks/a", acquire_body);
+    exchange_open(&exchange, "POST", "/locks/a", ACQUIRE_BODY);
     service_request(f.service, &exchange);
     fake_replica_decide(&f.replica, OPERATION_APPLIED, &outcome);
     assert_int_equal(exchange.status, 409);
     assert_true(exchange_body_has(&exchange, "schedule a skipped — lock held by peer other"));
     assert_true(fake_loop_logged(&f.world, "level=debug msg=\"schedule a skipped — lock held by peer other\"\n"));
     exchange_close(&exchange);
-    teardown(&f);
+    rig_close(&f);
 }
 
 static void reads_wait_for_a_barrier_unless_stale_is_asked_for(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct rig f;
     struct exchange exchange;
-    setup(&f);
+    rig_open(&f, LIMIT_REQUESTS);
     exchange_open(&exchange, "GET", "/locks/a", "");
     service_request(f.service, &exchange);
     assert_int_equal(exchange.answers, 0);
@@ -209,15 +143,15 @@ static void reads_wait_for_a_barrier_unless_stale_is_asked_for(void **state)
     assert_int_equal(exchange.status, 200);
     assert_int_equal(f.replica.n_reads, 0);
     exchange_close(&exchange);
-    teardown(&f);
+    rig_close(&f);
 }
 
 static void a_copy_that_is_not_loaded_answers_nothing(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct rig f;
     struct exchange exchange;
-    setup(&f);
+    rig_open(&f, LIMIT_REQUESTS);
     lock_table_close(f.replica.table);
     f.replica.table = NULL;
     exchange_open(&exchange, "GET", "/locks/a", "");
@@ -226,14 +160,14 @@ static void a_copy_that_is_not_loaded_answers_nothing(void **state)
     service_request(f.service, &exchange);
     assert_int_equal(exchange.status, 503);
     exchange_close(&exchange);
-    teardown(&f);
+    rig_close(&f);
 }
 
 /* ---- hanging up ---- */
 
-static void hang_up(struct fixture *f, struct exchange *exchange, const struct outcome *outcome, const char *key)
+static void hang_up(struct rig *f, struct exchange *exchange, const struct outcome *outcome, const char *key)
 {
-    exchange_open(exchange, "POST", "/locks/a", acquire_body);
+    exchange_open(exchange, "POST", "/locks/a", ACQUIRE_BODY);
     if (key != NULL) {
         exchange_add_header(exchange, "Idempotency-Key", key);
     }
@@ -245,10 +179,10 @@ static void hang_up(struct fixture *f, struct exchange *exchange, const struct o
 static void a_grant_that_nobody_can_claim_is_released_as_abandoned(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct rig f;
     struct exchange exchange;
-    struct outcome outcome = granted();
-    setup(&f);
+    struct outcome outcome = outcome_granted();
+    rig_open(&f, LIMIT_REQUESTS);
     hang_up(&f, &exchange, &outcome, NULL);
     assert_int_equal(exchange.status, 504); /* whoever still reads must not start the job */
     /* … nor claim the grant with the key that it was given to: the first one that was drawn */
@@ -266,16 +200,16 @@ static void a_grant_that_nobody_can_claim_is_released_as_abandoned(void **state)
     assert_int_equal(service_pending(f.service), 1);
     struct outcome released = {.code = OUTCOME_DONE};
     fake_replica_decide(&f.replica, OPERATION_APPLIED, &released);
-    teardown(&f);
+    rig_close(&f);
 }
 
 static void giving_back_is_repeated_until_it_is_decided_or_over(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct rig f;
     struct exchange exchange;
-    struct outcome outcome = granted();
-    setup(&f);
+    struct outcome outcome = outcome_granted();
+    rig_open(&f, LIMIT_REQUESTS);
     hang_up(&f, &exchange, &outcome, NULL);
     exchange_close(&exchange);
     for (int i = 0; i < 3; i++) {
@@ -287,16 +221,16 @@ static void giving_back_is_repeated_until_it_is_decided_or_over(void **state)
     fake_loop_pass(&f.world, 60000); /* the grant has ended by itself */
     fake_replica_decide(&f.replica, OPERATION_NO_LEADER, NULL);
     fake_loop_pass(&f.world, 60000);
-    teardown(&f);
+    rig_close(&f);
 }
 
 static void a_grant_that_can_be_claimed_stays(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct rig f;
     struct exchange exchange;
-    setup(&f);
-    struct outcome outcome = granted();
+    rig_open(&f, LIMIT_REQUESTS);
+    struct outcome outcome = outcome_granted();
     hang_up(&f, &exchange, &outcome, "mine"); /* its owner comes back with the key */
     assert_int_equal(exchange.status, 201);
     exchange_close(&exchange);
@@ -308,12 +242,12 @@ static void a_grant_that_can_be_claimed_stays(void **state)
     hang_up(&f, &exchange, &outcome, NULL);
     assert_int_equal(exchange.status, 507);
     exchange_close(&exchange);
-    teardown(&f);
+    rig_close(&f);
 }
 
 /* ---- hanging up, and it isn't known whether there is a grant ---- */
 
-static void hang_up_unknown(struct fixture *f, struct exchange *exchange, const char *key)
+static void hang_up_unknown(struct rig *f, struct exchange *exchange, const char *key)
 {
     exchange_open(exchange, "POST", "/locks/a", "{\"holder\": \"h\", \"ttl_ms\": 60000, \"metadata\": {\"b\": 1}}");
     if (key != NULL) {
@@ -325,7 +259,7 @@ static void hang_up_unknown(struct fixture *f, struct exchange *exchange, const 
     assert_int_equal(exchange->status, 504);
 }
 
-static void assert_asks_again(const struct fixture *f)
+static void assert_asks_again(const struct rig *f)
 {
     assert_int_equal(f->replica.n_operations, 1);
     const struct command *command = &f->replica.operations[0]->command;
@@ -340,9 +274,9 @@ static void assert_asks_again(const struct fixture *f)
 static void a_grant_that_may_be_there_is_asked_for_and_released(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct rig f;
     struct exchange exchange;
-    setup(&f);
+    rig_open(&f, LIMIT_REQUESTS);
     hang_up_unknown(&f, &exchange, NULL);
     assert_false(exchange_body_has(&exchange, "\"000102")); /* whoever still reads can't claim it */
     assert_true(exchange_body_has(&exchange, "\"101112"));
@@ -355,7 +289,7 @@ static void a_grant_that_may_be_there_is_asked_for_and_released(void **state)
     fake_replica_decide(&f.replica, OPERATION_NO_LEADER, NULL);
     fake_loop_pass(&f.world, 500);
     assert_asks_again(&f);
-    struct outcome outcome = granted();
+    struct outcome outcome = outcome_granted();
     outcome.repeated = true; /* it was there */
     fake_replica_decide(&f.replica, OPERATION_APPLIED, &outcome);
     assert_int_equal(f.replica.n_operations, 1);
@@ -370,15 +304,15 @@ static void a_grant_that_may_be_there_is_asked_for_and_released(void **state)
     struct outcome released = {.code = OUTCOME_DONE};
     assert_int_equal(f.replica.operations[0]->command.kind, COMMAND_RELEASE);
     fake_replica_decide(&f.replica, OPERATION_APPLIED, &released);
-    teardown(&f);
+    rig_close(&f);
 }
 
 static void asking_for_a_grant_ends_when_there_is_none_or_it_would_be_over(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct rig f;
     struct exchange exchange;
-    setup(&f);
+    rig_open(&f, LIMIT_REQUESTS);
     hang_up_unknown(&f, &exchange, NULL);
     exchange_close(&exchange);
     struct outcome refused = {.code = OUTCOME_GRANT_ENDED};
@@ -392,21 +326,21 @@ static void asking_for_a_grant_ends_when_there_is_none_or_it_would_be_over(void 
     hang_up_unknown(&f, &exchange, NULL);
     exchange_close(&exchange);
     service_stop(f.service);
-    struct outcome outcome = granted();
+    struct outcome outcome = outcome_granted();
     fake_replica_decide(&f.replica, OPERATION_APPLIED, &outcome); /* too late to release it */
-    teardown(&f);
+    rig_close(&f);
 }
 
 static void what_somebody_can_claim_is_not_asked_for(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct rig f;
     struct exchange exchange;
-    setup(&f);
+    rig_open(&f, LIMIT_REQUESTS);
     hang_up_unknown(&f, &exchange, "mine");
     assert_true(exchange_has_header(&exchange, "Idempotency-Key: mine\n"));
     exchange_close(&exchange);
-    exchange_open(&exchange, "POST", "/locks/a", acquire_body); /* still listens */
+    exchange_open(&exchange, "POST", "/locks/a", ACQUIRE_BODY); /* still listens */
     service_request(f.service, &exchange);
     fake_replica_decide(&f.replica, OPERATION_UNKNOWN, NULL);
     assert_true(exchange_has_header(&exchange, "Idempotency-Key: 000102"));
@@ -416,22 +350,22 @@ static void what_somebody_can_claim_is_not_asked_for(void **state)
     exchange.is_gone = true;
     fake_replica_decide(&f.replica, OPERATION_UNKNOWN, NULL);
     exchange_close(&exchange);
-    exchange_open(&exchange, "POST", "/locks/a", acquire_body); /* surely nothing was changed */
+    exchange_open(&exchange, "POST", "/locks/a", ACQUIRE_BODY); /* surely nothing was changed */
     service_request(f.service, &exchange);
     exchange.is_gone = true;
     fake_replica_decide(&f.replica, OPERATION_NO_LEADER, NULL);
     assert_int_equal(exchange.status, 503);
     exchange_close(&exchange);
-    teardown(&f);
+    rig_close(&f);
 }
 
 static void past_the_bound_of_give_backs_a_grant_stays(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct rig f;
     struct exchange exchange;
-    struct outcome outcome = granted();
-    setup(&f);
+    struct outcome outcome = outcome_granted();
+    rig_open(&f, LIMIT_REQUESTS);
     for (size_t i = 0; i < LIMIT_GIVE_BACKS; i++) {
         hang_up(&f, &exchange, &outcome, NULL);
         assert_int_equal(exchange.status, 504);
@@ -445,7 +379,7 @@ static void past_the_bound_of_give_backs_a_grant_stays(void **state)
     exchange_close(&exchange);
     assert_int_equal(service_pending(f.service), LIMIT_GIVE_BACKS);
     service_stop(f.service);
-    teardown(&f);
+    rig_close(&f);
 }
 
 /* ---- what doesn't reach the replica ---- */
@@ -453,9 +387,9 @@ static void past_the_bound_of_give_backs_a_grant_stays(void **state)
 static void wrong_and_foreign_requests_are_answered_at_once(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct rig f;
     struct exchange exchange;
-    setup(&f);
+    rig_open(&f, LIMIT_REQUESTS);
     exchange_open(&exchange, "POST", "/locks/a", "{");
     service_request(f.service, &exchange);
     assert_int_equal(exchange.status, 400);
@@ -464,9 +398,9 @@ static void wrong_and_foreign_requests_are_answered_at_once(void **state)
     exchange_open(&exchange, "PUT", "/locks/a", "");
     service_request(f.service, &exchange);
     assert_int_equal(exchange.status, 405);
-    assert_true(exchange_has_header(&exchange, "Allow: POST, GET, DELETE\n"));
+    assert_true(exchange_has_header(&exchange, "Allow: POST, GET, HEAD, DELETE\n"));
     exchange_close(&exchange);
-    exchange_open(&exchange, "POST", "/locks/a", acquire_body);
+    exchange_open(&exchange, "POST", "/locks/a", ACQUIRE_BODY);
     exchange_add_header(&exchange, "Origin", "http://evil.example");
     service_request(f.service, &exchange);
     assert_int_equal(exchange.status, 403);
@@ -481,15 +415,31 @@ static void wrong_and_foreign_requests_are_answered_at_once(void **state)
     service_refuse_body(f.service, &exchange);
     assert_int_equal(exchange.status, 413);
     exchange_close(&exchange);
-    teardown(&f);
+    rig_close(&f);
+}
+
+static void a_request_has_a_bound_of_memory(void **state)
+{
+    (void)state;
+    struct rig f;
+    struct exchange exchange;
+    rig_open(&f, LIMIT_REQUESTS);
+    exchange_open(&exchange, "GET", "/locks", "");
+    exchange.n_query = LIMIT_REQUEST_BYTES / sizeof(struct http_pair) + 1; /* nobody looks at them */
+    service_request(f.service, &exchange);
+    assert_int_equal(exchange.status, 400);
+    assert_true(exchange_body_has(&exchange, "\"invalid_field\""));
+    assert_true(exchange_body_has(&exchange, "\"query\""));
+    exchange_close(&exchange);
+    rig_close(&f);
 }
 
 static void any_header_of_fetch_metadata_tells_a_browser(void **state)
 {
     (void)state;
     static const char *const names[] = {"Sec-Fetch-Site", "Sec-Fetch-Mode", "sec-fetch-dest", "Sec-Fetch-Tomorrow"};
-    struct fixture f;
-    setup(&f);
+    struct rig f;
+    rig_open(&f, LIMIT_REQUESTS);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         struct exchange exchange;
         exchange_open(&exchange, "GET", "/health", "");
@@ -499,51 +449,51 @@ static void any_header_of_fetch_metadata_tells_a_browser(void **state)
         assert_int_equal(exchange.status, 403);
         exchange_close(&exchange);
     }
-    teardown(&f);
+    rig_close(&f);
 }
 
 static void past_the_bound_of_requests_it_is_overloaded(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct rig f;
     struct exchange exchanges[4];
-    setup_with(&f, 3);
+    rig_open(&f, 3);
     for (int i = 0; i < 4; i++) {
-        exchange_open(&exchanges[i], "POST", "/locks/a", acquire_body);
+        exchange_open(&exchanges[i], "POST", "/locks/a", ACQUIRE_BODY);
         service_request(f.service, &exchanges[i]);
     }
     assert_int_equal(f.replica.n_operations, 3);
     assert_int_equal(exchanges[3].status, 503);
     assert_true(exchange_body_has(&exchanges[3], "\"overloaded\""));
     assert_true(exchange_has_header(&exchanges[3], "Retry-After: 1\n"));
-    struct outcome outcome = granted();
+    struct outcome outcome = outcome_granted();
     for (int i = 0; i < 3; i++) {
         fake_replica_decide(&f.replica, OPERATION_APPLIED, &outcome);
     }
     exchange_close(&exchanges[3]);
-    exchange_open(&exchanges[3], "POST", "/locks/a", acquire_body);
+    exchange_open(&exchanges[3], "POST", "/locks/a", ACQUIRE_BODY);
     service_request(f.service, &exchanges[3]); /* there is room again */
     fake_replica_decide(&f.replica, OPERATION_APPLIED, &outcome);
     for (int i = 0; i < 4; i++) {
         assert_int_equal(exchanges[i].status, 201);
         exchange_close(&exchanges[i]);
     }
-    teardown(&f);
+    rig_close(&f);
 }
 
 static void a_stopping_service_refuses_and_gives_nothing_back(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct rig f;
     struct exchange parked;
     struct exchange late;
-    struct outcome outcome = granted();
-    setup(&f);
-    exchange_open(&parked, "POST", "/locks/a", acquire_body);
+    struct outcome outcome = outcome_granted();
+    rig_open(&f, LIMIT_REQUESTS);
+    exchange_open(&parked, "POST", "/locks/a", ACQUIRE_BODY);
     service_request(f.service, &parked);
     parked.is_gone = true;
     service_stop(f.service);
-    exchange_open(&late, "POST", "/locks/b", acquire_body);
+    exchange_open(&late, "POST", "/locks/b", ACQUIRE_BODY);
     service_request(f.service, &late);
     assert_int_equal(late.status, 503);
     assert_true(exchange_body_has(&late, "\"not_ready\""));
@@ -557,61 +507,19 @@ static void a_stopping_service_refuses_and_gives_nothing_back(void **state)
     assert_true(exchange_body_has(&late, "stopping"));
     exchange_close(&parked);
     exchange_close(&late);
-    teardown(&f);
-}
-
-/* ---- health ---- */
-
-static void assert_health(struct fixture *f, unsigned status, const char *word, const char *reason)
-{
-    struct exchange exchange;
-    char quoted[64];
-    exchange_open(&exchange, "GET", "/health", "");
-    service_request(f->service, &exchange);
-    (void)snprintf(quoted, sizeof quoted, "\"status\":\"%s\"", word);
-    if (exchange.status != status || !exchange_body_has(&exchange, quoted) ||
-        (reason != NULL && !exchange_body_has(&exchange, reason))) {
-        fail_msg("%u %s", exchange.status, (const char *)exchange.answer_body.base);
-    }
-    exchange_close(&exchange);
-}
-
-static void health_says_what_is_wrong(void **state)
-{
-    (void)state;
-    struct fixture f;
-    setup(&f);
-    struct replica_member_status members[] = {{.name = "n1", .reachable = true}, {.name = "n2", .reachable = true}};
-    struct replica_status good = f.replica.status;
-    good.members = members;
-    good.n_members = 2;
-    f.replica.status = good;
-    assert_health(&f, 200, "ok", "\"reasons\":[]");
-    f.replica.status.reserve_ok = false;
-    assert_health(&f, 200, "degraded", "disk");
-    f.replica.status = good;
-    f.replica.status.snapshot_busy = true;
-    assert_health(&f, 200, "degraded", "snapshot");
-    f.replica.status = good;
-    members[1].reachable = false;
-    assert_health(&f, 200, "degraded", "n2 can't be reached");
-    members[1].reachable = true;
-    f.replica.status.ready = false;
-    assert_health(&f, 503, "unavailable", "catching up");
-    f.replica.status.leader = NULL;
-    assert_health(&f, 503, "unavailable", "no leader");
-    f.replica.status.waiting = "for n2 to answer who founded the cluster";
-    assert_health(&f, 503, "unavailable", "waiting for n2");
-    teardown(&f);
+    rig_close(&f);
 }
 
 static void the_leaders_address_is_looked_up_again_when_told_and_after_a_second(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct rig f;
     struct exchange exchange;
-    setup(&f);
-    assert_health(&f, 200, "ok", NULL);
+    rig_open(&f, LIMIT_REQUESTS);
+    exchange_open(&exchange, "GET", "/health/live", "");
+    service_request(f.service, &exchange);
+    assert_true(exchange_has_header(&exchange, "Baton-Leader: 10.0.0.2:7420\n"));
+    exchange_close(&exchange);
     f.replica.status.leader_http = "10.0.0.3:7420";
     service_look_again(f.service);
     exchange_open(&exchange, "GET", "/health/live", "");
@@ -624,7 +532,7 @@ static void the_leaders_address_is_looked_up_again_when_told_and_after_a_second(
     service_request(f.service, &exchange);
     assert_false(exchange_has_header(&exchange, "Baton-Leader"));
     exchange_close(&exchange);
-    teardown(&f);
+    rig_close(&f);
 }
 
 int main(void)
@@ -644,10 +552,10 @@ int main(void)
         cmocka_unit_test(what_somebody_can_claim_is_not_asked_for),
         cmocka_unit_test(past_the_bound_of_give_backs_a_grant_stays),
         cmocka_unit_test(wrong_and_foreign_requests_are_answered_at_once),
+        cmocka_unit_test(a_request_has_a_bound_of_memory),
         cmocka_unit_test(any_header_of_fetch_metadata_tells_a_browser),
         cmocka_unit_test(past_the_bound_of_requests_it_is_overloaded),
         cmocka_unit_test(a_stopping_service_refuses_and_gives_nothing_back),
-        cmocka_unit_test(health_says_what_is_wrong),
         cmocka_unit_test(the_leaders_address_is_looked_up_again_when_told_and_after_a_second),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -155,6 +155,13 @@ void member_join(struct member *member)
     peer_set_join(member->set, cluster_id);
 }
 
+void member_open_half(struct member *member, const struct member_options *options)
+{
+    member_open(member, options);
+    member_join(member);
+    member_add(member, 3 - options->number);
+}
+
 void member_close(struct member *member)
 {
     if (member->set != NULL) {
@@ -203,14 +210,10 @@ struct frame vote_frame(uint64_t term)
 struct frame hello_frame(unsigned from, uint64_t connection_number)
 {
     static const char *const names[] = {"n0", "n1", "n2", "n3"};
-    struct frame frame = {.kind = FRAME_HELLO,
-                          .hello = {.protocol_oldest = PROTOCOL_VERSION_OLDEST,
-                                    .protocol_newest = PROTOCOL_VERSION_NEWEST,
-                                    .rules_oldest = 1,
-                                    .rules_newest = 1,
-                                    .connection_number = connection_number,
-                                    .name = slice_of(names[from]),
-                                    .to = slice_of("n1")}};
+    struct frame frame = {
+        .kind = FRAME_HELLO,
+        .hello = {.connection_number = connection_number, .name = slice_of(names[from]), .to = slice_of("n1")}};
+    frame_hello_set_versions(&frame.hello);
     cluster_id_of_test(frame.hello.cluster_id);
     incarnation_of(from, frame.hello.incarnation);
     memset(frame.hello.run_id, 0x10 * (int)from, 16);

@@ -39,6 +39,8 @@ void member_open(struct member *member, const struct member_options *options);
 /* Knows member `other` and dials it. */
 void member_add(struct member *member, unsigned other);
 void member_join(struct member *member);
+/* All three: opens one of n1 and n2, which has joined and dials the other one. */
+void member_open_half(struct member *member, const struct member_options *options);
 void member_close(struct member *member);
 
 /* Opens n1 … nN that know each other and have joined one cluster, and lets them connect. */

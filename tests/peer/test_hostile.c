@@ -239,6 +239,11 @@ static void spoil_protocol(struct frame_hello *hello)
     hello->protocol_oldest = PROTOCOL_VERSION_NEWEST + 1;
     hello->protocol_newest = PROTOCOL_VERSION_NEWEST + 5;
 }
+static void spoil_state(struct frame_hello *hello)
+{
+    hello->state_oldest = hello->state_newest + 1;
+    hello->state_newest += 5;
+}
 static void spoil_key(struct frame_hello *hello)
 {
     hello->keyed = true;
@@ -259,7 +264,10 @@ static void test_hello_that_does_not_fit_is_refused_and_the_note_says_why(void *
         {"it calls itself n1, as this node does", spoil_name_to_ours},
         {"n2 looks for n3 here, but this is n1", spoil_to},
         {"n2 looks for", spoil_to_by_leaving_it_out},
-        {"no protocol that this one speaks", spoil_protocol},
+        {"it speaks protocol 2 to 6, and this node speaks protocol 1 to 1: install the newer batond on this node",
+         spoil_protocol},
+        {"it reads state format 2 to 6, and this node reads state format 1 to 1: install the newer batond on this node",
+         spoil_state},
         {"it has a cluster key and this node has none", spoil_key},
         {"as this node does", spoil_run_id},
     };
@@ -293,6 +301,7 @@ static void test_newer_versions_of_an_honest_member_are_let_in(void **state)
     attack_open(&attack);
     hello.hello.protocol_newest = 99;
     hello.hello.rules_newest = 99;
+    hello.hello.state_newest = 99;
     attack_send_frame(&attack, &hello);
     expect_events(&attack.member, "n2 inbound up, http \n");
     attack_close(&attack);
@@ -565,9 +574,7 @@ static void trap_open(struct trap *trap, const char *key)
     const struct member_options options = {.world = &trap->world, .number = 1, .key = key};
     world_open(&trap->world);
     trap->listener = raw_listen(&trap->raw, &trap->world, 7002);
-    member_open(&trap->member, &options);
-    member_join(&trap->member);
-    member_add(&trap->member, 2);
+    member_open_half(&trap->member, &options);
     world_run(&trap->world);
 }
 
@@ -601,7 +608,10 @@ static void test_who_answers_a_dial_must_be_the_member(void **state)
         {"n3 answers there", spoil_name_to_another_member},
         {"it calls itself n1, as this node does", spoil_name_to_ours},
         {"n2 looks for n3 here, but this is n1", spoil_to},
-        {"no protocol that this one speaks", spoil_protocol},
+        {"it speaks protocol 2 to 6, and this node speaks protocol 1 to 1: install the newer batond on this node",
+         spoil_protocol},
+        {"it reads state format 2 to 6, and this node reads state format 1 to 1: install the newer batond on this node",
+         spoil_state},
         {"it has a cluster key and this node has none", spoil_key},
         {"as this node does", spoil_run_id},
         {"it answers another connection", spoil_number},

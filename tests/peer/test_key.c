@@ -217,6 +217,10 @@ static void alter_protocol(struct frame_hello *hello)
 {
     hello->protocol_newest++;
 }
+static void alter_state(struct frame_hello *hello)
+{
+    hello->state_newest++;
+}
 static void alter_number(struct frame_hello *hello)
 {
     hello->connection_number++;
@@ -251,9 +255,10 @@ static void test_hello_altered_in_any_part_lets_nobody_in(void **state)
 {
     (void)state;
     static const struct part parts[] = {
-        {"nonce", alter_nonce},       {"http address", alter_http_address}, {"run id", alter_run_id},
-        {"rules", alter_rules},       {"protocol", alter_protocol},         {"number", alter_number},
-        {"founding", alter_founding},
+        {"nonce", alter_nonce},       {"http address", alter_http_address},
+        {"run id", alter_run_id},     {"rules", alter_rules},
+        {"protocol", alter_protocol}, {"number", alter_number},
+        {"founding", alter_founding}, {"state", alter_state},
     };
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         for (int acceptors = 0; acceptors < 2; acceptors++) {

@@ -13,14 +13,18 @@
 
 static uint8_t chunk_bytes[LIMIT_SNAPSHOT_CHUNK_BYTES];
 
+static bool send_chunk_of(struct member *member, uint64_t number, size_t len)
+{
+    struct frame frame = {
+        .kind = FRAME_SNAPSHOT_CHUNK,
+        .snapshot_chunk = {
+            .last_index = 1, .last_term = 1, .number = number, .bytes = {.base = chunk_bytes, .len = len}}};
+    return peer_send(member->peers[2], &frame);
+}
+
 static bool send_chunk(struct member *member, uint64_t number)
 {
-    struct frame frame = {.kind = FRAME_SNAPSHOT_CHUNK,
-                          .snapshot_chunk = {.last_index = 1,
-                                             .last_term = 1,
-                                             .number = number,
-                                             .bytes = {.base = chunk_bytes, .len = sizeof chunk_bytes}}};
-    return peer_send(member->peers[2], &frame);
+    return send_chunk_of(member, number, LIMIT_SNAPSHOT_CHUNK_TARGET_BYTES);
 }
 
 static bool send_read_index(struct member *member, uint64_t number)
@@ -102,7 +106,7 @@ static void test_network_gets_a_bounded_number_of_bytes_ahead(void **state)
     }
     world_run(&world);
     size_t queued = peer_queued(members[0].peers[2]);
-    assert_in_range(queued, 8 * LIMIT_SNAPSHOT_CHUNK_BYTES, 8 * (LIMIT_SNAPSHOT_CHUNK_BYTES + 100));
+    assert_in_range(queued, 8 * LIMIT_SNAPSHOT_CHUNK_TARGET_BYTES, 8 * (LIMIT_SNAPSHOT_CHUNK_TARGET_BYTES + 100));
     size_t handed = members[0].world->network.unsent(world_first_dialled(&world, 7002));
     assert_in_range(handed, 1, LIMIT_PEER_SEND_AHEAD_BYTES);
     blocked_let_go(&world);
@@ -120,7 +124,7 @@ static void test_a_full_class_refuses_and_leaves_the_others_alone(void **state)
     while (send_chunk(&members[0], n_chunks)) {
         n_chunks++;
     }
-    assert_in_range(n_chunks, 10, LIMIT_PEER_CHUNK_QUEUE_BYTES / LIMIT_SNAPSHOT_CHUNK_BYTES);
+    assert_in_range(n_chunks, 10, LIMIT_PEER_CHUNK_QUEUE_BYTES / LIMIT_SNAPSHOT_CHUNK_TARGET_BYTES);
     while (send_read_index(&members[0], n_reads)) {
         n_reads++;
     }
@@ -136,6 +140,24 @@ static void test_a_full_class_refuses_and_leaves_the_others_alone(void **state)
     assert_int_equal(members[1].terms_seen, n_chunks + n_reads + n_appends);
     assert_int_equal(peer_queued(members[0].peers[2]), 0);
     assert_true(send_chunk(&members[0], 0));
+    members_close(members, 2);
+}
+
+/* A transfer has four chunks under way; the longest ones must not stop it. */
+static void test_the_longest_chunks_of_a_transfer_fit_and_arrive(void **state)
+{
+    (void)state;
+    struct world world;
+    struct member members[2];
+    blocked_open(&world, members, TEST_KEY);
+    for (uint64_t i = 0; i < 4; i++) {
+        assert_true(send_chunk_of(&members[0], i, LIMIT_SNAPSHOT_CHUNK_BYTES));
+    }
+    blocked_let_go(&world);
+    expect_events(&members[1], "n1 snapshot_chunk 0\n"
+                               "n1 snapshot_chunk 1\n"
+                               "n1 snapshot_chunk 2\n"
+                               "n1 snapshot_chunk 3\n");
     members_close(members, 2);
 }
 
@@ -225,6 +247,7 @@ int main(void)
         cmocka_unit_test(test_raft_goes_before_operations_before_chunks),
         cmocka_unit_test(test_network_gets_a_bounded_number_of_bytes_ahead),
         cmocka_unit_test(test_a_full_class_refuses_and_leaves_the_others_alone),
+        cmocka_unit_test(test_the_longest_chunks_of_a_transfer_fit_and_arrive),
         cmocka_unit_test(test_what_was_queued_dies_with_its_stream),
         cmocka_unit_test(test_a_link_that_takes_nothing_is_closed),
         cmocka_unit_test(test_a_slow_link_is_not_closed),

@@ -186,11 +186,8 @@ static void test_sending_to_a_peer_that_is_not_up_sends_nothing(void **state)
     (void)state;
     struct world world;
     struct member member;
-    const struct member_options options = {.world = &world, .number = 1};
     world_open(&world);
-    member_open(&member, &options);
-    member_join(&member);
-    member_add(&member, 2);
+    member_open_half(&member, &(struct member_options){.world = &world, .number = 1});
     assert_false(member_send_vote(&member, 2, 1));
     world_run(&world);
     assert_false(member_send_vote(&member, 2, 1));
@@ -302,11 +299,8 @@ static void test_back_off_grows_from_50_ms_to_2_s(void **state)
     (void)state;
     struct world world;
     struct member member;
-    const struct member_options options = {.world = &world, .number = 1};
     world_open(&world);
-    member_open(&member, &options);
-    member_join(&member);
-    member_add(&member, 2);
+    member_open_half(&member, &(struct member_options){.world = &world, .number = 1});
     world_run(&world);
     uint64_t bound_ms = 100, longest_ms = 0;
     for (int i = 0; i < 40; i++) {
@@ -374,12 +368,9 @@ static void test_dial_without_answer_is_not_a_refusal(void **state)
     (void)state;
     struct world world;
     struct member member;
-    const struct member_options options = {.world = &world, .number = 1};
     world_open(&world);
     world.silent = true;
-    member_open(&member, &options);
-    member_join(&member);
-    member_add(&member, 2);
+    member_open_half(&member, &(struct member_options){.world = &world, .number = 1});
     world_advance(&world, 2001);
     expect_events(&member, "n2 outbound down\n");
     expect_note(&member, "no answer");
@@ -391,12 +382,8 @@ static void test_hearing_from_a_member_ends_the_back_off(void **state)
     (void)state;
     struct world world;
     struct member members[2];
-    const struct member_options first = {.world = &world, .number = 1};
-    const struct member_options second = {.world = &world, .number = 2};
     world_open(&world);
-    member_open(&members[0], &first);
-    member_join(&members[0]);
-    member_add(&members[0], 2);
+    member_open_half(&members[0], &(struct member_options){.world = &world, .number = 1});
     world_advance(&world, 30000); /* it waits about a second between two dials now */
     size_t dials = world.n_dials;
     uint64_t last_ms = world.last_dial_ms;
@@ -406,9 +393,7 @@ static void test_hearing_from_a_member_ends_the_back_off(void **state)
     }
     world_advance(&world, 60);
     buffer_clear(&members[0].events);
-    member_open(&members[1], &second);
-    member_join(&members[1]);
-    member_add(&members[1], 1);
+    member_open_half(&members[1], &(struct member_options){.world = &world, .number = 2});
     world_run(&world); /* no time passes */
     assert_true(peer_is_up(members[0].peers[2]));
     members_close(members, 2);
@@ -420,21 +405,15 @@ static void test_hearing_from_a_member_just_after_a_refusal_ends_the_back_off(vo
     (void)state;
     struct world world;
     struct member members[2];
-    const struct member_options first = {.world = &world, .number = 1};
-    const struct member_options second = {.world = &world, .number = 2};
     world_open(&world);
-    member_open(&members[0], &first);
-    member_join(&members[0]);
-    member_add(&members[0], 2);
+    member_open_half(&members[0], &(struct member_options){.world = &world, .number = 1});
     world_advance(&world, 30000); /* it waits about a second between two dials now */
     size_t dials = world.n_dials;
     while (world.n_dials == dials) {
         world_advance(&world, 1);
     }
     buffer_clear(&members[0].events);
-    member_open(&members[1], &second);
-    member_join(&members[1]);
-    member_add(&members[1], 1);
+    member_open_half(&members[1], &(struct member_options){.world = &world, .number = 2});
     world_advance(&world, 50);
     assert_true(peer_is_up(members[0].peers[2]));
     members_close(members, 2);
@@ -450,10 +429,7 @@ static void test_a_new_process_ends_our_stream_to_the_old_one(void **state)
     members_open(members, 2, &world, NULL);
     world_pause_port(&world, 7001, true);
     member_close(&members[0]);
-    const struct member_options options = {.world = &world, .number = 1, .run = 1};
-    member_open(&reborn, &options);
-    member_join(&reborn);
-    member_add(&reborn, 2);
+    member_open_half(&reborn, &(struct member_options){.world = &world, .number = 1, .run = 1});
     world_run(&world);
     world_advance(&world, 60);
     buffer_clear(&reborn.events);
@@ -472,7 +448,6 @@ static void test_a_new_process_ends_our_handshake_with_the_old_one(void **state)
     struct world world;
     struct member members[2];
     world_open(&world);
-    const struct member_options first = {.world = &world, .number = 1};
     const struct member_options second = {.world = &world, .number = 2};
     member_open(&members[1], &second);
     member_join(&members[1]);
@@ -481,9 +456,7 @@ static void test_a_new_process_ends_our_handshake_with_the_old_one(void **state)
     world_advance(&world, 1000);
     assert_false(peer_is_up(members[1].peers[1]));
     world.silent = false;
-    member_open(&members[0], &first);
-    member_join(&members[0]);
-    member_add(&members[0], 2);
+    member_open_half(&members[0], &(struct member_options){.world = &world, .number = 1});
     world_advance(&world, 500);
     assert_true(peer_is_up(members[1].peers[1]));
     members_close(members, 2);
@@ -503,10 +476,7 @@ static void test_new_process_replaces_the_old_ones_stream(void **state)
     world_pause_port(&world, 7002, true);
     peer_set_flush(members[0].set);
     member_close(&members[0]);
-    const struct member_options options = {.world = &world, .number = 1, .run = 1};
-    member_open(&reborn, &options);
-    member_join(&reborn);
-    member_add(&reborn, 2);
+    member_open_half(&reborn, &(struct member_options){.world = &world, .number = 1, .run = 1});
     world_run(&world);
     world_pause_port(&world, 7002, false);
     buffer_clear(&members[1].events);
@@ -567,11 +537,8 @@ static void act_in_up_and_down(int what, bool up)
         *(up ? &members[1].on_up : &members[1].on_down) = what;
         world_pause_port(&world, 7002, true);
         member_close(&members[0]);
-        const struct member_options options = {
-            .world = &world, .number = 1, .run = 1, .key = turn == 0 ? NULL : TEST_KEY};
-        member_open(&reborn, &options);
-        member_join(&reborn);
-        member_add(&reborn, 2);
+        member_open_half(&reborn, &(struct member_options){
+                                      .world = &world, .number = 1, .run = 1, .key = turn == 0 ? NULL : TEST_KEY});
         world_advance(&world, 300);
         member_close(&reborn);
         world_run(&world);

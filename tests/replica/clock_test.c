@@ -139,6 +139,69 @@ static void leader_samples_once_and_proposes_nothing_before(void **state)
     }
 }
 
+/* What is remembered for 40 days of a schedule has a deadline, too: it isn't worth an entry a second. */
+static void remembered_schedules_tick_each_minute(void **state)
+{
+    (void)state;
+    struct cluster cluster;
+    struct node *leader = begin(&cluster, 431);
+    struct ask ask;
+    ask_acquire(leader, &ask, "job", "agent", 600000);
+    ask_wait(&cluster, &ask);
+    ask_release(leader, &ask, "job", ask.token);
+    ask_wait(&cluster, &ask);
+    assert_int_equal(ask.code, OUTCOME_DONE);
+    assert_true(lock_table_next_deadline(replica_table(leader->replica)) != UINT64_MAX);
+    uint64_t applied = leader->applied;
+    cluster_run(&cluster, 600000);
+    assert_in_range(leader->applied - applied, 9, 11);
+    cluster_close(&cluster);
+}
+
+/* Forgetting has no ticks of its own, but it comes in its time. */
+/* Forgetting can wait for the next entry, be it the tick of a minute. */
+static void what_is_only_to_be_forgotten_is_no_tick(void **state)
+{
+    (void)state;
+    struct cluster cluster;
+    struct node *leader = begin(&cluster, 432);
+    struct ask ask;
+    ask_acquire(leader, &ask, "job", "agent", 600000);
+    ask_wait(&cluster, &ask);
+    ask_release(leader, &ask, "job", ask.token);
+    ask_wait(&cluster, &ask);
+    cluster_run(&cluster, 1000);
+    struct replica *replica = leader->replica;
+    assert_int_equal(lock_table_next_lock_deadline(replica_table(replica)), UINT64_MAX);
+    uint64_t deadline_ms = lock_table_next_deadline(replica_table(replica));
+    assert_true(deadline_ms < UINT64_MAX);
+    uint64_t base_state_ms = replica->clock.base_state_ms;
+    replica->clock.base_state_ms += deadline_ms - clock_now_ms(replica);
+    assert_false(clock_tick_due(replica));
+    replica->clock.base_state_ms = base_state_ms;
+    cluster_close(&cluster);
+}
+
+/* Counted by the proposer alone, so that the sum over the members is right. */
+static void expirations_are_counted_once(void **state)
+{
+    (void)state;
+    struct cluster cluster;
+    struct node *leader = begin(&cluster, 433);
+    for (unsigned i = 0; i < 3; i++) {
+        struct ask ask;
+        ask_acquire(cluster_other(&cluster, leader), &ask, i == 0 ? "one" : i == 1 ? "two" : "three", "agent", TTL_MS);
+        ask_wait(&cluster, &ask);
+    }
+    cluster_wait(&cluster, 2 * TTL_MS, nothing_is_held, leader, "the locks to end");
+    cluster_run(&cluster, 1000);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(held(&cluster.nodes[i]), 0);
+        assert_int_equal(node_status(&cluster.nodes[i]).expirations, &cluster.nodes[i] == leader ? 3 : 0);
+    }
+    cluster_close(&cluster);
+}
+
 static void quiet_cluster_ticks_each_minute_and_a_busy_one_each_second(void **state)
 {
     (void)state;
@@ -162,6 +225,9 @@ int main(void)
         cmocka_unit_test(lock_ends_after_its_time_without_anybody_asking),
         cmocka_unit_test(time_stands_still_without_a_leader),
         cmocka_unit_test(leader_samples_once_and_proposes_nothing_before),
+        cmocka_unit_test(remembered_schedules_tick_each_minute),
+        cmocka_unit_test(what_is_only_to_be_forgotten_is_no_tick),
+        cmocka_unit_test(expirations_are_counted_once),
         cmocka_unit_test(quiet_cluster_ticks_each_minute_and_a_busy_one_each_second),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

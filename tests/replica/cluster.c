@@ -20,7 +20,12 @@ static int64_t log_wall_ms(void *data)
 
 static void log_print(void *data, const char *line, size_t len)
 {
-    const struct node *node = data;
+    struct node *node = data;
+    const char *watch = node->cluster->watch;
+    if (watch != NULL && memmem(line, len, watch, strlen(watch)) != NULL) {
+        node->watched++;
+        (void)snprintf(node->watched_line, sizeof node->watched_line, "%.*s", (int)len, line);
+    }
     if (node->cluster->verbose) {
         (void)fprintf(stderr, "%12.6f %s %.*s", (double)node->cluster->world.now_ns / 1e9, node->sim->name, (int)len,
                       line);
@@ -83,6 +88,7 @@ void cluster_open(struct cluster *cluster, unsigned n, uint64_t seed)
         char name[16];
         (void)snprintf(name, sizeof name, "n%u", i + 1);
         node->cluster = cluster;
+        node->rules_newest = RULES_VERSION_FIRST;
         node->sim = sim_node_open(&cluster->world, name, false);
         node->sim->disk = sim_disk_open(&cluster->world, 4096, 1ull << 30);
         node->log = (struct log){.level = LOG_LEVEL_DEBUG,
@@ -136,11 +142,22 @@ static enum error start_replica(struct node *node, struct error_text *text)
         .snapshot_log_bytes = 1ull << 30,
         .snapshot_trailing = cluster->snapshot_trailing,
         .test_guards_off = cluster->guards_off,
+        .state_hash_every = cluster->state_hash_every,
         .fatal = on_replica_fatal,
         .applied = on_applied,
         .arg = node,
     };
     return replica_open(&options, &node->replica, text);
+}
+
+void node_enter(const struct node *node)
+{
+    rules_steered_newest = node->rules_newest;
+}
+
+void node_set_rules(struct node *node, uint32_t newest)
+{
+    node->rules_newest = newest;
 }
 
 void node_start(struct node *node)
@@ -155,6 +172,7 @@ void node_start(struct node *node)
         .arg = node,
     };
     assert_false(node->up);
+    node_enter(node);
     sim_node_power_on(node->sim);
     sim_node_start(node->sim);
     node->up = true;
@@ -219,8 +237,41 @@ uint64_t cluster_now_ms(const struct cluster *cluster)
     return cluster->world.now_ns / SIM_MS;
 }
 
+/* The event that sim_step runs next: what falls into a pause waits for its end. */
+static const struct sim_event *next_event(const struct sim_world *world)
+{
+    const struct sim_event *next = NULL;
+    uint64_t next_ns = 0;
+    for (size_t i = 0; i < world->n_events; i++) {
+        const struct sim_event *event = world->heap[i];
+        bool waits = event->node != NULL && event->node->busy_until > event->at_ns;
+        uint64_t at_ns = waits ? event->node->busy_until : event->at_ns;
+        if (next == NULL || at_ns < next_ns || (at_ns == next_ns && event->number < next->number)) {
+            next = event;
+            next_ns = at_ns;
+        }
+    }
+    return next;
+}
+
+/* The build that the next event belongs to. */
+static void enter_next(const struct cluster *cluster)
+{
+    bool equal = true;
+    for (unsigned i = 1; i < cluster->n; i++) {
+        equal = equal && cluster->nodes[i].rules_newest == cluster->nodes[0].rules_newest;
+    }
+    const struct sim_event *next = equal ? NULL : next_event(&cluster->world);
+    for (unsigned i = 0; i < cluster->n; i++) {
+        if (equal || (next != NULL && next->node == cluster->nodes[i].sim)) {
+            node_enter(&cluster->nodes[i]);
+        }
+    }
+}
+
 static bool step(struct cluster *cluster)
 {
+    enter_next(cluster);
     bool more = sim_step(&cluster->world);
     for (unsigned i = 0; i < cluster->n; i++) {
         struct node *node = &cluster->nodes[i];
@@ -256,6 +307,7 @@ struct replica_status node_status(struct node *node)
 {
     struct replica_status status = {0};
     if (node->up && node->replica != NULL && !node->sim->doomed) {
+        node_enter(node);
         replica_status(node->replica, &status);
     }
     return status;
@@ -382,6 +434,19 @@ void ask_release(struct node *node, struct ask *ask, const char *schedule, uint6
                     .token = token,
                     .has_outcome = true,
                     .outcome = RUN_SUCCEEDED},
+    };
+    replica_submit(node->replica, &ask->operation);
+}
+
+void ask_put(struct node *node, struct ask *ask, const char *schedule, uint32_t slots)
+{
+    memset(ask, 0, sizeof *ask);
+    ask_begin(node, ask);
+    (void)snprintf(ask->schedule, sizeof ask->schedule, "%s", schedule);
+    ask->operation.command = (struct command){
+        .kind = COMMAND_PUT_SCHEDULE,
+        .put_schedule = {.schedule_id = slice_of(ask->schedule),
+                         .policy = {.max_ttl_ms = 600000, .slots = slots, .max_attempts = 1}},
     };
     replica_submit(node->replica, &ask->operation);
 }

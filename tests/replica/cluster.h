@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "replica/inside.h"
 #include "replica/replica.h"
+#include "rules_steered.h"
 #include "storage/storage.h"
 
 #define CLUSTER_NODES_MAX   5u
@@ -24,6 +25,9 @@ struct node {
     struct storage *storage;
     struct replica *replica;
     struct log log;
+    uint32_t rules_newest; /* of its build */
+    unsigned watched;      /* lines that hold cluster.watch, and the newest of them */
+    char watched_line[400];
     bool up;
     bool closed; /* an orderly stop is over */
     char complaint[600];
@@ -38,10 +42,12 @@ struct cluster {
     struct replica_member spec[CLUSTER_NODES_MAX];
     unsigned n;
     bool verbose;
+    const char *watch; /* what to look for in the log; NULL: nothing */
     /* For members that are started from now on. */
     uint64_t snapshot_entry_bytes;
     unsigned snapshot_trailing;
     unsigned guards_off;
+    uint64_t state_hash_every;
     uint64_t segment_bytes;
     const uint8_t *cluster_key; /* 32 bytes, or NULL */
     struct digest128 *states;   /* by index, zero: not seen yet */
@@ -49,6 +55,10 @@ struct cluster {
 
 void cluster_open(struct cluster *cluster, unsigned n, uint64_t seed); /* nothing is started */
 void cluster_close(struct cluster *cluster);
+/* From here on its code is that of a build with these rules, also while it runs. */
+void node_set_rules(struct node *node, uint32_t newest);
+/* Before calling into its replica other than by a function of this file. */
+void node_enter(const struct node *node);
 void node_start(struct node *node);
 void node_kill(struct node *node, enum sim_death death);
 void node_stop(struct node *node); /* asks only; `closed` tells */
@@ -80,6 +90,8 @@ struct ask {
 void ask_acquire(struct node *node, struct ask *ask, const char *schedule, const char *holder, uint64_t ttl_ms);
 void ask_renew(struct node *node, struct ask *ask, const char *schedule, uint64_t token);
 void ask_release(struct node *node, struct ask *ask, const char *schedule, uint64_t token);
+/* A policy with so many slots. */
+void ask_put(struct node *node, struct ask *ask, const char *schedule, uint32_t slots);
 void ask_wait(struct cluster *cluster, struct ask *ask);
 
 struct look {

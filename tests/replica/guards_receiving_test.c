@@ -388,6 +388,8 @@ static void asserted_only_malformed_entries_are_dropped(void **state)
     static const uint8_t cut_off[] = {1, 2, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 'n', '1', 0, 1, 2, 0};
     static const uint8_t no_end[] = {1, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 'n', '1'};
     static const uint8_t no_role[] = {1, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 'n', '1', 0, 7};
+    static const uint8_t one_name[] = {1,   2,   0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0,   0,   0,   0,   0, 'n', '1',
+                                       ' ', 'x', 0, 1, 2, 0, 0, 0, 0, 0, 0, 0, 'n', '1', ' ', 'y', 0, 1};
     struct rig rig;
     open_follower(&rig, 0);
     long before = rig_blocks();
@@ -398,6 +400,7 @@ static void asserted_only_malformed_entries_are_dropped(void **state)
     receive_one(&rig, RAFT_CHANGE, cut_off, sizeof cut_off);
     receive_one(&rig, RAFT_CHANGE, no_end, sizeof no_end);
     receive_one(&rig, RAFT_CHANGE, no_role, sizeof no_role);
+    receive_one(&rig, RAFT_CHANGE, one_name, sizeof one_name);
     assert_int_equal(rig.n_letters, 0);
     assert_int_equal(raft_last_index(&rig.raft), 5);
     assert_int_equal(rig_blocks(), before);

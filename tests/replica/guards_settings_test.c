@@ -199,11 +199,15 @@ static void setting_threshold_is_asked_for_again_while_busy(void **state)
     }
     unsigned asked = watch_of(slow)->snapshots_asked;
     assert_int_equal(watch_of(slow)->taken, 0);
+    assert_in_range(node_status(slow).snapshot_busy_ms, 1, 120);
     cluster_run(&cluster, 100);
+    assert_in_range(node_status(slow).snapshot_busy_ms, 100, 220);
+    assert_int_equal(node_status(leader).snapshot_busy_ms, 0);
     assert_true(watch_of(slow)->snapshots_asked >= asked + 8);
     slow->replica->raft.configuration_uncommitted_index = 0;
     cluster_run(&cluster, 100);
     assert_int_equal(watch_of(slow)->taken, 1);
+    assert_int_equal(node_status(slow).snapshot_busy_ms, 0);
     assert_true(watch->taken >= 1);
     close_three(&cluster);
 }

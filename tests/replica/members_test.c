@@ -184,11 +184,125 @@ static void encoded_configurations_name_nobody_twice(void **state)
     assert_false(guards_configuration_valid(same_address, sizeof same_address));
 }
 
+/* A stream belongs to a name. */
+static void encoded_configurations_give_no_name_twice(void **state)
+{
+    (void)state;
+    static const uint8_t same_name[] = {1,   2,   0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0,   0,   0,   0,   0, 'n', '1',
+                                        ' ', 'x', 0, 1, 2, 0, 0, 0, 0, 0, 0, 0, 'n', '1', ' ', 'y', 0, 1};
+    uint8_t distinct[sizeof same_name];
+    assert_false(guards_configuration_valid(same_name, sizeof same_name));
+    memcpy(distinct, same_name, sizeof distinct);
+    distinct[32] = '2';
+    assert_true(guards_configuration_valid(distinct, sizeof distinct));
+    distinct[32] = '1';
+    distinct[33] = 'y'; /* "n1yy": a longer name */
+    assert_true(guards_configuration_valid(distinct, sizeof distinct));
+}
+
+static void add_server(struct raft_configuration *configuration, uint64_t id, const char *name, uint8_t incarnation)
+{
+    const struct replica_member spec = {.host = name, .http_port = 7420, .raft_port = CLUSTER_RAFT_PORT};
+    uint8_t bytes[16];
+    struct buffer text;
+    buffer_init(&text);
+    memset(bytes, incarnation, sizeof bytes);
+    address_render(name, bytes, &spec, &text);
+    assert_int_equal(raft_configuration_add(configuration, id, (const char *)text.base, RAFT_VOTER), 0);
+    buffer_close(&text);
+}
+
+static void expect_member(struct replica *replica, uint64_t id, const char *name, uint8_t incarnation)
+{
+    const struct member *member = member_by_id(replica, id);
+    assert_non_null(member);
+    assert_string_equal(member->address.name, name);
+    if (member->peer != NULL) {
+        assert_string_equal(peer_name(member->peer), name);
+        assert_int_equal(member->address.incarnation[0], incarnation);
+    }
+}
+
+/* An install may skip the entries between, so that the new one of a name comes with the old one's going; and whoever
+ * leads may be wrong about names. */
+static void names_change_hands_in_one_step(void **state)
+{
+    (void)state;
+    struct cluster cluster;
+    cluster_open(&cluster, 3, 520);
+    cluster_start_all(&cluster);
+    (void)cluster_wait_leader(&cluster);
+    struct replica *replica = cluster.nodes[0].replica;
+    struct raft_configuration replaced, swapped, own;
+    raft_configuration_init(&replaced);
+    add_server(&replaced, 1, "n1", 1);
+    add_server(&replaced, 2, "n2", 2);
+    add_server(&replaced, 9, "n3", 9);
+    members_sync(replica, &replaced);
+    assert_int_equal(replica->members.n, 3);
+    expect_member(replica, 9, "n3", 9);
+    assert_null(member_by_id(replica, 3));
+    raft_configuration_init(&swapped);
+    add_server(&swapped, 1, "n1", 1);
+    add_server(&swapped, 2, "n3", 3);
+    add_server(&swapped, 9, "n2", 4);
+    members_sync(replica, &swapped);
+    assert_int_equal(replica->members.n, 3);
+    expect_member(replica, 2, "n3", 3);
+    expect_member(replica, 9, "n2", 4);
+    raft_configuration_init(&own); /* this node's name under another id: one more member, without a stream */
+    add_server(&own, 2, "n3", 3);
+    add_server(&own, 7, "n1", 7);
+    members_sync(replica, &own);
+    assert_int_equal(replica->members.n, 3);
+    assert_null(member_by_id(replica, 7)->peer);
+    assert_null(member_by_id(replica, 1)->peer); /* whoever this node is, it knows itself */
+    members_sync(replica, &replica->raft.configuration);
+    assert_int_equal(replica->members.n, 3);
+    assert_non_null(member_by_id(replica, 3)->peer);
+    raft_configuration_close(&replaced);
+    raft_configuration_close(&swapped);
+    raft_configuration_close(&own);
+    cluster_close(&cluster);
+}
+
+/* This node is no member any more, its name is, and with the others of a full configuration they are one too many: the
+ * member of its name, which has no stream anyway, goes without a place. */
+static void full_configuration_with_this_name_under_another_id_fits(void **state)
+{
+    (void)state;
+    struct cluster cluster;
+    cluster_open(&cluster, 3, 521);
+    cluster_start_all(&cluster);
+    (void)cluster_wait_leader(&cluster);
+    struct replica *replica = cluster.nodes[0].replica;
+    struct raft_configuration full;
+    raft_configuration_init(&full);
+    for (unsigned i = 1; i < LIMIT_MEMBERS; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "n%u", i + 1);
+        add_server(&full, i + 1, name, (uint8_t)(i + 1));
+    }
+    add_server(&full, 99, "n1", 99);
+    assert_int_equal(full.n, LIMIT_MEMBERS);
+    members_sync(replica, &full);
+    assert_int_equal(replica->members.n, LIMIT_MEMBERS);
+    assert_null(member_by_id(replica, 1)->peer);
+    assert_null(member_by_id(replica, 99));
+    members_sync(replica, &replica->raft.configuration);
+    assert_int_equal(replica->members.n, 3);
+    raft_configuration_close(&full);
+    cluster_close(&cluster);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(encoded_configurations_are_checked_to_the_byte),
         cmocka_unit_test(encoded_configurations_name_nobody_twice),
+        cmocka_unit_test(encoded_configurations_give_no_name_twice),
+        cmocka_unit_test(names_change_hands_in_one_step),
+        cmocka_unit_test(full_configuration_with_this_name_under_another_id_fits),
         cmocka_unit_test(churned_configurations_stay_equal),
         cmocka_unit_test(addresses_are_read_and_written),
     };

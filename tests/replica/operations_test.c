@@ -371,6 +371,59 @@ static void waiting_operation_goes_to_the_next_leader(void **state)
     cluster_close(&cluster);
 }
 
+static bool is_copy(struct slice copy, struct slice of)
+{
+    return slice_equal(copy, of) && copy.base != of.base;
+}
+
+/* What is passed on, and what is answered to a member, outlives the frame and the table that it came from. */
+static void copies_point_into_nothing_of_the_original(void **state)
+{
+    (void)state;
+    struct arena arena;
+    arena_init(&arena, 0);
+    const struct command revoke = {.kind = COMMAND_REVOKE,
+                                   .revoke = {.schedule_id = slice_of("job"),
+                                              .actor = slice_of("operator"),
+                                              .reason = slice_of("it hangs"),
+                                              .token = 7,
+                                              .force = true}};
+    struct command command;
+    assert_true(copy_command(&arena, &revoke, &command));
+    assert_true(is_copy(command.revoke.schedule_id, revoke.revoke.schedule_id));
+    assert_true(is_copy(command.revoke.actor, revoke.revoke.actor));
+    assert_true(is_copy(command.revoke.reason, revoke.revoke.reason));
+    assert_int_equal(command.revoke.token, 7);
+    assert_true(command.revoke.force);
+    const struct command put = {
+        .kind = COMMAND_PUT_SCHEDULE,
+        .put_schedule = {.schedule_id = slice_of("job"), .policy = {.slots = 3, .description = slice_of("nightly")}}};
+    assert_true(copy_command(&arena, &put, &command));
+    assert_true(is_copy(command.put_schedule.schedule_id, put.put_schedule.schedule_id));
+    assert_true(is_copy(command.put_schedule.policy.description, put.put_schedule.policy.description));
+    const struct command drop = {.kind = COMMAND_DELETE_SCHEDULE, .delete_schedule = {.schedule_id = slice_of("job")}};
+    assert_true(copy_command(&arena, &drop, &command));
+    assert_true(is_copy(command.delete_schedule.schedule_id, drop.delete_schedule.schedule_id));
+
+    const struct run_view runs[2] = {{.schedule_id = slice_of("job"), .token = 1, .reason = slice_of("it hangs")},
+                                     {.schedule_id = slice_of("job"), .token = 2, .actor = slice_of("operator")}};
+    const struct outcome outcome = {
+        .has_policy = true,
+        .policy = {.schedule_id = slice_of("job"), .policy = {.slots = 3, .description = slice_of("nightly")}},
+        .runs = runs,
+        .n_runs = 2};
+    struct outcome copy;
+    copy_outcome(&arena, &outcome, NULL, &copy);
+    assert_true(is_copy(copy.policy.schedule_id, outcome.policy.schedule_id));
+    assert_true(is_copy(copy.policy.policy.description, outcome.policy.policy.description));
+    assert_int_equal(copy.policy.policy.slots, 3);
+    assert_ptr_not_equal(copy.runs, runs);
+    assert_true(is_copy(copy.runs[0].reason, runs[0].reason));
+    assert_true(is_copy(copy.runs[1].actor, runs[1].actor));
+    assert_int_equal(copy.runs[1].token, 2);
+    arena_close(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -386,6 +439,7 @@ int main(void)
         cmocka_unit_test(entry_that_was_replaced_is_unknown_at_once),
         cmocka_unit_test(undecided_entry_is_unknown_when_its_time_is_over),
         cmocka_unit_test(passed_operation_is_unknown_when_the_leader_dies),
+        cmocka_unit_test(copies_point_into_nothing_of_the_original),
         cmocka_unit_test(waiting_operation_goes_to_the_next_leader),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

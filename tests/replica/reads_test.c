@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -165,6 +166,42 @@ static void ask_at_once_again(struct replica_read *read, enum operation_status s
     }
 }
 
+static bool has_no_requests(void *arg)
+{
+    return ((const struct node *)arg)->replica->reads.n_requests == 0;
+}
+
+/* A member that asks without end. */
+static void more_questions_than_the_bound_are_refused(void **state)
+{
+    (void)state;
+    struct cluster cluster;
+    struct node *leader = begin(&cluster, 350);
+    struct node *asking = cluster_other(&cluster, leader);
+    const struct reads *reads = &leader->replica->reads;
+    const struct members *members = &leader->replica->members;
+    struct member *member = NULL;
+    for (size_t i = 0; i < members->n; i++) {
+        member = strcmp(members->list[i]->address.name, asking->sim->name) == 0 ? members->list[i] : member;
+    }
+    struct frame_read_index frame = {0};
+    memcpy(frame.run_id, asking->replica->run_id, sizeof frame.run_id);
+    node_enter(leader);
+    for (size_t i = 1; i <= LIMIT_READ_REQUESTS + 10; i++) {
+        frame.number = i;
+        reads_take_request(leader->replica, member, &frame);
+        assert_int_equal(reads->n_requests, i < LIMIT_READ_REQUESTS ? i : LIMIT_READ_REQUESTS);
+    }
+    cluster_wait(&cluster, 5000, has_no_requests, leader, "answers");
+    cluster_run(&cluster, 100); /* they arrive at who hasn't asked */
+    struct look look;
+    look_at(asking, &look, "job");
+    cluster_run(&cluster, 1000);
+    assert_true(look.answered);
+    assert_int_equal(look.status, OPERATION_APPLIED);
+    cluster_close(&cluster);
+}
+
 static bool is_down(void *arg)
 {
     return !((const struct node *)arg)->up;
@@ -194,6 +231,7 @@ int main(void)
         cmocka_unit_test(cut_off_leader_answers_no_read),
         cmocka_unit_test(read_shows_what_was_acknowledged_before_it),
         cmocka_unit_test(refused_read_may_be_asked_for_again_at_once),
+        cmocka_unit_test(more_questions_than_the_bound_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,9 +1,9 @@
-/* The account: what is held, by whose request, since when; and what clients have asked. */
+/* The account: what clients have asked, and what may be believed about it. */
+#include "audit_private.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "audit_private.h"
 
 void *audit_grow(void *base, size_t n, size_t *capacity, size_t size)
 {
@@ -21,23 +21,48 @@ void *audit_grow(void *base, size_t n, size_t *capacity, size_t size)
     return base;
 }
 
+/* Lists are in the order of bytes, where schedule-10 stands before schedule-2. */
+static void order_schedules(struct audit *audit)
+{
+    for (unsigned n = 0; n < AUDIT_SCHEDULES; n++) {
+        audit_schedule_name(n, audit->schedules[n].name);
+        unsigned at = n;
+        for (; at > 0 && strcmp(audit->schedules[audit->in_order[at - 1]].name, audit->schedules[n].name) > 0; at--) {
+            audit->in_order[at] = audit->in_order[at - 1];
+        }
+        audit->in_order[at] = n;
+    }
+}
+
 struct audit *audit_open(struct sim_world *world, struct counts *counts)
 {
     struct audit *audit = calloc(1, sizeof *audit);
     CHECK(audit != NULL);
     audit->world = world;
     audit->counts = counts;
-    audit->next_token = 1;
+    audit->next_member_id = 1;
+    rng_seed(&audit->rng, world->seed, 13);
+    arena_init(&audit->arena, 0);
+    order_schedules(audit);
     return audit;
 }
 
 void audit_close(struct audit *audit)
 {
-    free(audit->points);
-    free(audit->grants);
+    for (size_t i = 0; i < audit->n_grants; i++) {
+        free(audit->grants[i].unheard);
+    }
+    for (unsigned i = 0; i < AUDIT_SCHEDULES; i++) {
+        free(audit->schedules[i].tokens);
+    }
+    arena_close(&audit->arena);
     free(audit->asks);
+    free(audit->buckets);
+    free(audit->applications);
     free(audit->keys);
+    free(audit->points);
     free(audit->leaders);
+    free(audit->grants);
     free(audit);
 }
 
@@ -58,24 +83,22 @@ void audit_allow_capacity(struct audit *audit)
 
 /* ---- names ---- */
 
+#define SCHEDULE_NAME "schedule-"
+#define KEY_NAME      "key-"
+
 void audit_schedule_name(unsigned schedule, char *text)
 {
-    (void)snprintf(text, 64, "schedule-%u", schedule);
+    (void)snprintf(text, AUDIT_TEXT, SCHEDULE_NAME "%u", schedule);
 }
 
 void audit_client_name(unsigned client, char *text)
 {
-    (void)snprintf(text, 64, "agent-%u", client);
+    (void)snprintf(text, AUDIT_TEXT, "agent-%u", client);
 }
 
 void audit_key_name(uint64_t key, char *text)
 {
-    (void)snprintf(text, 64, "key-%" PRIu64, key);
-}
-
-void audit_metadata(uint64_t key, char *text)
-{
-    (void)snprintf(text, 64, "{\"key\":%" PRIu64 "}", key);
+    (void)snprintf(text, AUDIT_TEXT, KEY_NAME "%" PRIu64, key);
 }
 
 void audit_occurrence_name(unsigned occurrence, unsigned form, char *text)
@@ -83,154 +106,167 @@ void audit_occurrence_name(unsigned occurrence, unsigned form, char *text)
     static const char *const forms[] = {"2026-03-01T00:%02u:00Z", "2026-03-01T02:%02u:00+02:00",
                                         "2026-03-01t00:%02u:00.000z"};
     if (occurrence % 2 == 0) {
-        (void)snprintf(text, 64, "batch-%02u", occurrence);
+        (void)snprintf(text, AUDIT_TEXT, "batch-%02u", occurrence);
         return;
     }
-    (void)snprintf(text, 64, forms[form % 3] /* NOLINT */, occurrence);
+    (void)snprintf(text, AUDIT_TEXT, forms[form % 3] /* NOLINT */, occurrence);
 }
 
-bool audit_slice_is(struct slice slice, const char *text)
+/* The two digits that all forms have in the same place. */
+int audit_occurrence_in(struct slice text)
 {
-    return slice_equal(slice, slice_of(text));
+    if (!slice_is_present(text)) {
+        return -1;
+    }
+    size_t at = text.base[0] == 'b' ? 6 : 14;
+    CHECK(text.len >= at + 2); /* only what was asked for comes here */
+    return (text.base[at] - '0') * 10 + text.base[at + 1] - '0';
 }
 
-bool audit_names_occurrence(struct slice slice, int occurrence)
+static uint64_t number_after(struct slice text, const char *before)
 {
-    char text[64];
-    if (occurrence < 0) {
-        return !slice_is_present(slice);
+    char copy[AUDIT_TEXT];
+    size_t len = strlen(before);
+    if (text.len <= len || text.len >= sizeof copy || memcmp(text.base, before, len) != 0) {
+        return UINT64_MAX;
     }
-    for (unsigned form = 0; form < 3; form++) {
-        audit_occurrence_name((unsigned)occurrence, form, text);
-        if (audit_slice_is(slice, text)) {
-            return true;
-        }
-    }
-    return false;
+    memcpy(copy, text.base, text.len);
+    copy[text.len] = '\0';
+    return strtoull(copy + len, NULL, 10);
 }
 
 /* ---- finding ---- */
 
 struct grant *audit_find_grant(struct audit *audit, uint64_t token)
 {
-    size_t low = 0;
-    size_t high = audit->n_grants;
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-        if (audit->grants[middle].token < token) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low < audit->n_grants && audit->grants[low].token == token ? &audit->grants[low] : NULL;
+    return token == NO_TOKEN || token > audit->n_grants ? NULL : &audit->grants[token - 1];
 }
 
-struct ask *audit_find_ask(struct audit *audit, uint64_t token)
+struct schedule *audit_find_schedule(struct audit *audit, struct slice id)
 {
-    return token < audit->n_asks && audit->asks[token].asked ? &audit->asks[token] : NULL;
-}
-
-struct ask *audit_make_ask(struct audit *audit, uint64_t token)
-{
-    if (token >= audit->n_asks) {
-        audit->asks = audit_grow(audit->asks, token, &audit->n_asks, sizeof *audit->asks);
-    }
-    audit->asks[token].asked = true;
-    return &audit->asks[token];
+    uint64_t number = number_after(id, SCHEDULE_NAME);
+    CHECK(number < AUDIT_SCHEDULES); /* only what was asked for comes here */
+    return &audit->schedules[number];
 }
 
 struct key *audit_find_key(struct audit *audit, uint64_t key)
 {
-    return key == AUDIT_NO_KEY || key > audit->n_keys ? NULL : &audit->keys[key - 1];
+    CHECK(key != NO_KEY && key <= audit->n_keys);
+    return &audit->keys[key - 1];
 }
 
-bool audit_release_was_asked(struct audit *audit, uint64_t token)
+static uint64_t *find_bucket(struct audit *audit, uint64_t fingerprint)
 {
-    const struct ask *ask = audit_find_ask(audit, token);
-    return ask != NULL && (ask->release[RUN_SUCCEEDED] || ask->release[RUN_FAILED] || ask->release[RUN_ABANDONED]);
-}
-
-bool audit_abandon_was_asked(struct audit *audit, uint64_t token)
-{
-    const struct ask *ask = audit_find_ask(audit, token);
-    return ask != NULL && ask->release[RUN_ABANDONED];
-}
-
-bool audit_key_forgotten(struct audit *audit, const struct key *key)
-{
-    unsigned newer = 0;
-    for (size_t i = audit->n_grants; i > 0 && audit->grants[i - 1].token > key->token; i--) {
-        const struct grant *grant = &audit->grants[i - 1];
-        newer += !grant->shown || grant->schedule == key->acquire.schedule;
+    size_t at = fingerprint % audit->n_buckets;
+    while (audit->buckets[at] != 0 && audit->asks[audit->buckets[at] - 1].fingerprint != fingerprint) {
+        at = (at + 1) % audit->n_buckets;
     }
-    return newer >= LIMIT_RUNS_PER_SCHEDULE - 1;
+    return &audit->buckets[at];
+}
+
+static void make_buckets(struct audit *audit)
+{
+    if (audit->n_asks * 2 < audit->n_buckets) {
+        return;
+    }
+    audit->n_buckets = audit->n_buckets == 0 ? 1024 : audit->n_buckets * 2;
+    free(audit->buckets);
+    audit->buckets = calloc(audit->n_buckets, sizeof *audit->buckets);
+    CHECK(audit->buckets != NULL);
+    for (size_t i = 0; i < audit->n_asks; i++) {
+        *find_bucket(audit, audit->asks[i].fingerprint) = i + 1;
+    }
+}
+
+static uint64_t fingerprint_of(const struct command *command)
+{
+    struct walk walk = {0};
+    walk_command(&walk, command);
+    return walk.fingerprint;
+}
+
+struct ask *audit_find_ask(struct audit *audit, const struct command *command)
+{
+    make_buckets(audit);
+    uint64_t ask = *find_bucket(audit, fingerprint_of(command));
+    return ask == 0 ? NULL : &audit->asks[ask - 1];
 }
 
 /* ---- what clients ask ---- */
 
-void audit_key_opened(struct audit *audit, const struct audit_acquire *acquire)
+uint64_t audit_new_key(struct audit *audit)
 {
-    CHECK(acquire->key == audit->n_keys + 1);
     audit->keys = audit_grow(audit->keys, audit->n_keys, &audit->keys_capacity, sizeof *audit->keys);
-    audit->keys[audit->n_keys++] = (struct key){.acquire = *acquire, .first_ns = audit->world->now_ns};
+    audit->keys[audit->n_keys++] = (struct key){.token = NO_TOKEN};
+    return audit->n_keys;
 }
 
-void audit_key_attempt(struct audit *audit, uint64_t key)
+static struct ask *make_ask(struct audit *audit, const struct command *command)
 {
-    audit_find_key(audit, key)->possible++;
-}
-
-void audit_key_not_proposed(struct audit *audit, uint64_t key)
-{
-    struct key *k = audit_find_key(audit, key);
-    CHECK(k->possible > 0);
-    k->possible--;
+    audit->asks = audit_grow(audit->asks, audit->n_asks, &audit->asks_capacity, sizeof *audit->asks);
+    struct ask *ask = &audit->asks[audit->n_asks++];
+    *ask = (struct ask){.fingerprint = fingerprint_of(command), .kind = command->kind};
+    ask->first_ns = audit->world->now_ns;
+    if (command->kind == COMMAND_ACQUIRE) {
+        ask->key = number_after(command->acquire.idempotency_key, KEY_NAME);
+        (void)audit_find_key(audit, ask->key);
+    } else if (command->kind == COMMAND_RENEW) {
+        ask->token = command->renew.token;
+    } else if (command->kind == COMMAND_RELEASE) {
+        ask->token = command->release.token;
+    }
+    make_buckets(audit);
+    *find_bucket(audit, ask->fingerprint) = audit->n_asks;
+    return ask;
 }
 
 uint64_t audit_believe_until(uint64_t since_ns, uint64_t ms)
 {
-    return since_ns + ms * SIM_MS / 1000000 * (1000000 - 1000) / 999500 * 1000000;
+    return since_ns + ms * (1000000 - 1000) / 999500 * SIM_MS;
 }
 
-static void note_ttl(struct ask *ask, uint64_t ttl_ms)
+static void renewal_asked(struct audit *audit, const struct renew_command *command)
 {
-    for (unsigned i = 0; i < ask->n_renew_ttls; i++) {
-        if (ask->renew_ttl_ms[i] == ttl_ms) {
-            return;
-        }
-    }
-    CHECK(ask->n_renew_ttls < RENEWAL_TTLS);
-    ask->renew_ttl_ms[ask->n_renew_ttls++] = ttl_ms;
-}
-
-void audit_renew_asked(struct audit *audit, uint64_t token, uint64_t ttl_ms)
-{
-    struct ask *ask = audit_make_ask(audit, token);
-    if (ask->n_renewals == 0) {
-        ask->first_renew_ns = audit->world->now_ns;
-    }
-    const struct grant *grant = audit_find_grant(audit, token);
+    struct grant *grant = audit_find_grant(audit, command->token);
     CHECK(grant != NULL); /* a client knows its token from an answer */
-    const struct key *key = audit_find_key(audit, grant->key);
-    uint64_t least_ms = ttl_ms != 0 ? ttl_ms : key == NULL ? 0 : key->acquire.ttl_ms;
-    ask->unheard[ask->n_renewals++ % UNHEARD] = (struct unheard){
-        .asked_ns = audit->world->now_ns, .until_ns = audit_believe_until(audit->world->now_ns, least_ms)};
-    note_ttl(ask, ttl_ms);
+    uint64_t ttl_ms = command->has_ttl ? command->ttl_ms : grant->granted_ttl_ms;
+    uint64_t now_ns = audit->world->now_ns;
+    grant->unheard = audit_grow(grant->unheard, grant->n_unheard, &grant->unheard_capacity, sizeof *grant->unheard);
+    grant->unheard[grant->n_unheard++] =
+        (struct unheard){.asked_ns = now_ns, .until_ns = audit_believe_until(now_ns, ttl_ms)};
 }
 
-void audit_renew_settled(struct audit *audit, uint64_t token, uint64_t asked_ns)
+uint64_t audit_asked(struct audit *audit, const struct command *command)
 {
-    struct ask *ask = audit_make_ask(audit, token);
-    for (unsigned i = 0; i < UNHEARD; i++) {
-        if (ask->unheard[i].asked_ns == asked_ns) {
-            ask->unheard[i].asked_ns = 0;
+    struct ask *ask = audit_find_ask(audit, command);
+    ask = ask == NULL ? make_ask(audit, command) : ask;
+    ask->attempts++;
+    if (ask->kind == COMMAND_RENEW) {
+        renewal_asked(audit, &command->renew);
+    } else if (ask->kind == COMMAND_RELEASE) {
+        audit_find_grant(audit, ask->token)->given_back = true;
+    }
+    return (uint64_t)(ask - audit->asks);
+}
+
+void audit_settle_renewal(struct audit *audit, const struct ask *ask, uint64_t asked_ns)
+{
+    struct grant *grant = ask->kind == COMMAND_RENEW ? audit_find_grant(audit, ask->token) : NULL;
+    for (size_t i = 0; grant != NULL && i < grant->n_unheard; i++) {
+        if (grant->unheard[i].asked_ns == asked_ns) {
+            grant->unheard[i] = grant->unheard[--grant->n_unheard];
             return;
         }
     }
 }
 
-void audit_release_asked(struct audit *audit, uint64_t token, enum run_outcome outcome)
+void audit_not_proposed(struct audit *audit, uint64_t number, uint64_t asked_ns)
 {
-    audit_make_ask(audit, token)->release[outcome] = true;
+    struct ask *ask = &audit->asks[number];
+    CHECK(ask->attempts > 0);
+    ask->attempts--;
+    if (ask->applications > ask->attempts) {
+        sim_fail(audit->world, "a command was applied, and its client was told that it wasn't proposed");
+    }
+    audit_settle_renewal(audit, ask, asked_ns);
 }

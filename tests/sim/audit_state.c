@@ -1,233 +1,364 @@
-/* What nodes show: every change from one index to the next has a cause, and all nodes show the same. */
+/* What nodes do and show: the first that applies an index is held against the model, the others against the first. */
+#include "audit_private.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "audit_private.h"
+#include "base/checksum.h"
 
-static uint64_t key_in_metadata(struct slice metadata)
+#define CHECK_EVERY 32u /* applied entries between two looks at a table's inside */
+
+/* ---- what is applied ---- */
+
+void audit_begins(struct audit *audit, struct lock_table *table, const struct apply_context *context)
 {
-    char text[64];
-    if (!slice_is_present(metadata) || metadata.len >= sizeof text) {
-        return AUDIT_NO_KEY;
+    audit->hearing = (struct hearing){.table = table,
+                                      .index = context->index,
+                                      .is_first = context->index > audit->index,
+                                      .no_growth = context->no_growth};
+    struct walk walk = {0};
+    walk_number(&walk, "now_ms", context->now_ms);
+    walk_number(&walk, "wall_ms", (uint64_t)context->wall_ms);
+    walk_number(&walk, "no_growth", context->no_growth);
+    audit->hearing.fingerprint = walk.fingerprint;
+    if (!audit->hearing.is_first) {
+        return;
     }
-    memcpy(text, metadata.base, metadata.len);
-    text[metadata.len] = '\0';
-    return strncmp(text, "{\"key\":", 7) == 0 ? strtoull(text + 7, NULL, 10) : AUDIT_NO_KEY;
+    if (context->no_growth && !audit->capacity_allowed) {
+        sim_fail(audit->world, "index %" PRIu64 " says that there is no reserve, and no disk was ever full",
+                 context->index);
+    }
+    model_advance(audit, context);
 }
 
-/* A deadline in state time must lie at least that far, in real time, from whatever set it: 500 ppm, and a millisecond
- * for each of two roundings. */
-static bool too_early(const struct audit *audit, uint64_t since_ns, uint64_t ttl_ms)
+static struct slice schedule_named(const struct command *command)
 {
-    uint64_t least_ns = ttl_ms * SIM_MS / 1000000 * (1000000 - 500);
-    return audit->world->now_ns + 2 * SIM_MS < since_ns + least_ns;
+    switch (command->kind) {
+    case COMMAND_ACQUIRE:
+        return command->acquire.schedule_id;
+    case COMMAND_RENEW:
+        return command->renew.schedule_id;
+    case COMMAND_RELEASE:
+        return command->release.schedule_id;
+    case COMMAND_REVOKE:
+        return command->revoke.schedule_id;
+    default:
+        return (struct slice){0};
+    }
 }
 
-static void check_ended(struct audit *audit, struct grant *grant, uint64_t index, uint64_t now_ms)
+/* Which runs the table keeps decides what it knows of a key or a token. */
+void audit_applies(struct audit *audit, struct lock_table *table, const struct command *command)
 {
-    if (now_ms >= grant->deadline_ms) {
-        if (too_early(audit, grant->set_ns, grant->set_ttl_ms)) {
-            sim_fail(audit->world, "token %" PRIu64 " expired early in real time", grant->token);
-        }
-        audit->counts->expiries += !audit_release_was_asked(audit, grant->token);
-    } else if (!audit_release_was_asked(audit, grant->token)) {
+    struct slice id = schedule_named(command);
+    audit->n_kept = 0;
+    if (!audit->hearing.is_first || !slice_is_present(id)) {
+        return;
+    }
+    audit->n_kept = lock_table_runs(table, id, KEPT, audit->kept_runs);
+    for (size_t i = 0; i < audit->n_kept; i++) {
+        audit->kept[i] = audit->kept_runs[i].token;
+    }
+}
+
+static bool is_asked_for(const struct command *command)
+{
+    return command->kind != COMMAND_NOOP && command->kind != COMMAND_LEADER && command->kind != COMMAND_RULES;
+}
+
+static void note_application(struct audit *audit, struct ask *ask, uint64_t fingerprint)
+{
+    audit->applications = audit_grow(audit->applications, audit->n_applications, &audit->applications_capacity,
+                                     sizeof *audit->applications);
+    audit->applications[audit->n_applications++] = (struct application){
+        .index = audit->hearing.index, .fingerprint = fingerprint, .previous = ask->last_application};
+    ask->last_application = audit->n_applications;
+    if (++ask->applications > ask->attempts) {
         sim_fail(audit->world,
-                 "token %" PRIu64 " vanished at index %" PRIu64 ": deadline %" PRIu64 ", state time %" PRIu64
-                 ", and nobody released it",
-                 grant->token, index, grant->deadline_ms, now_ms);
+                 "a command of kind %d was applied %" PRIu64 " times, at last at index %" PRIu64
+                 ", and asked for %" PRIu64 " times",
+                 (int)ask->kind, ask->applications, audit->hearing.index, ask->attempts);
     }
-    grant->ended_index = index;
 }
 
-static bool renewal_fits(struct audit *audit, const struct grant *grant, uint64_t remaining_ms)
+static void walk_outcome_of(struct walk *walk, const void *value)
 {
-    const struct ask *ask = audit_find_ask(audit, grant->token);
-    for (unsigned i = 0; ask != NULL && i < ask->n_renew_ttls; i++) {
-        uint64_t ttl_ms = ask->renew_ttl_ms[i];
-        if (remaining_ms == (ttl_ms == 0 ? audit_find_key(audit, grant->key)->acquire.ttl_ms : ttl_ms)) {
+    walk_outcome(walk, value);
+}
+
+void audit_came_out(struct audit *audit, const struct command *command, const struct outcome *outcome)
+{
+    struct walk walk = {.fingerprint = audit->hearing.fingerprint};
+    walk_command(&walk, command);
+    uint64_t fingerprint = audit_fingerprint(outcome);
+    walk_number(&walk, "outcome", fingerprint);
+    audit->hearing.fingerprint = walk.fingerprint;
+    if (!audit->hearing.is_first || audit->world->failed) {
+        return;
+    }
+    struct ask *ask = audit_find_ask(audit, command);
+    if (is_asked_for(command) && ask == NULL) {
+        sim_fail(audit->world, "index %" PRIu64 " has a command of kind %d that nobody asked for", audit->hearing.index,
+                 (int)command->kind);
+        return;
+    }
+    struct outcome expected;
+    model_apply(audit, ask, command, &expected);
+    audit_compare(audit,
+                  &(struct comparison){.node = "the first to apply",
+                                       .what = "the outcome of a command of kind",
+                                       .number = command->kind,
+                                       .each = walk_outcome_of},
+                  outcome, &expected);
+    if (ask != NULL) {
+        note_application(audit, ask, fingerprint);
+    }
+}
+
+/* ---- what a table shows of one schedule ---- */
+
+static void walk_view(struct walk *walk, const void *value)
+{
+    const struct schedule_view *view = value;
+    walk_number(walk, "frozen", view->frozen);
+    walk_number(walk, "holders", view->n_holders);
+    for (size_t i = 0; i < view->n_holders; i++) {
+        walk_grant(walk, &view->holders[i]);
+    }
+    if (view->has_last_run) {
+        walk_run(walk, &view->last_run);
+    }
+}
+
+static void walk_policy_of(struct walk *walk, const void *value)
+{
+    if (value != NULL) {
+        walk_policy(walk, value);
+    }
+}
+
+static void walk_run_of(struct walk *walk, const void *value)
+{
+    walk_run(walk, value);
+}
+
+static void check_view(struct audit *audit, const struct comparison *about, struct lock_table *table)
+{
+    const struct schedule *schedule = &audit->schedules[about->number];
+    struct schedule_view view;
+    struct schedule_view expected = {.holders = audit->holders};
+    struct comparison comparison = *about;
+    comparison.what = "what is shown of schedule";
+    comparison.each = walk_view;
+    lock_table_view(table, slice_of(schedule->name), &view);
+    expected.n_holders = model_show_holders(audit, schedule, audit->holders);
+    const struct grant *last = model_last_ended(audit, schedule);
+    if (last != NULL) {
+        expected.has_last_run = true;
+        model_show_run(audit, last, &expected.last_run);
+    }
+    audit_compare(audit, &comparison, &view, &expected);
+}
+
+static void check_policy(struct audit *audit, const struct comparison *about, struct lock_table *table)
+{
+    const struct schedule *schedule = &audit->schedules[about->number];
+    struct policy_view policy;
+    struct policy_view expected;
+    struct comparison comparison = *about;
+    comparison.what = "the policy of schedule";
+    comparison.each = walk_policy_of;
+    bool has_policy = lock_table_policy(table, slice_of(schedule->name), &policy);
+    model_show_policy(schedule, &expected);
+    audit_compare(audit, &comparison, has_policy ? &policy : NULL, schedule->has_policy ? &expected : NULL);
+}
+
+static bool is_listed(const struct audit *audit, size_t n, uint64_t token)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (audit->kept_runs[i].token == token) {
             return true;
         }
     }
     return false;
 }
 
-static void check_kept(struct audit *audit, struct grant *grant, const struct grant_view *view, uint64_t now_ms)
-{
-    uint64_t deadline_ms = now_ms + view->remaining_ms;
-    if (now_ms >= grant->deadline_ms && deadline_ms == grant->deadline_ms) {
-        sim_fail(audit->world, "token %" PRIu64 " outlived its deadline", grant->token);
-    }
-    if (deadline_ms == grant->deadline_ms) {
-        return;
-    }
-    if (!renewal_fits(audit, grant, view->remaining_ms)) {
-        sim_fail(audit->world, "token %" PRIu64 " got %" PRIu64 " ms after %" PRIu64 ", and nobody asked for it",
-                 grant->token, view->remaining_ms, grant->set_ttl_ms);
-    } else if (now_ms >= grant->deadline_ms) {
-        sim_fail(audit->world, "token %" PRIu64 " was renewed after its deadline", grant->token);
-    }
-    grant->deadline_ms = deadline_ms;
-    grant->set_ttl_ms = view->remaining_ms;
-    grant->set_ns = audit_find_ask(audit, grant->token)->first_renew_ns;
-}
+/* What isn't kept any more has ended, and before the newest of those that are. Two may be kept though they ended earlier:
+ * the newest grant's, and that of the slot that became free last, which had been revoked long before. */
+#define EARLIER 2u
 
-static uint64_t believed_until(const struct ask *ask)
+static void check_forgotten(struct audit *audit, const struct schedule *schedule, size_t n_kept)
 {
-    uint64_t until_ns = ask->belief_ns;
-    for (unsigned i = 0; i < UNHEARD; i++) {
-        if (ask->unheard[i].asked_ns != 0 && ask->unheard[i].until_ns < until_ns) {
-            until_ns = ask->unheard[i].until_ns;
-        }
-    }
-    return until_ns;
-}
-
-/* Everybody who was told that they hold the schedule, and hasn't given it back, must have stopped believing it. */
-static void check_exclusive(struct audit *audit, const struct grant *granted)
-{
-    for (size_t i = 0; i < audit->n_grants; i++) {
-        const struct grant *other = &audit->grants[i];
-        if (other->token == granted->token || !other->shown || other->schedule != granted->schedule) {
+    for (size_t i = 0; i < schedule->n_tokens; i++) {
+        const struct grant *grant = audit_find_grant(audit, schedule->tokens[i]);
+        if (is_listed(audit, n_kept, grant->token)) {
             continue;
         }
-        const struct ask *ask = audit_find_ask(audit, other->token);
-        if (ask != NULL && believed_until(ask) > audit->world->now_ns &&
-            !audit_release_was_asked(audit, other->token)) {
-            sim_fail(audit->world,
-                     "token %" PRIu64 " was granted while the holder of %" PRIu64 " may believe that it holds %s-%u",
-                     granted->token, other->token, "schedule", granted->schedule);
+        size_t later = 0;
+        size_t ended = 0;
+        for (size_t j = 0; j < n_kept; j++) {
+            const struct grant *kept = audit_find_grant(audit, audit->kept_runs[j].token);
+            ended += !kept->live;
+            later += !kept->live && kept->ended_ms >= grant->ended_ms;
+        }
+        if (grant->live || ended < LIMIT_RUNS_PER_SCHEDULE - 1 || later + EARLIER < ended) {
+            sim_fail(audit->world, "the run of token %" PRIu64 " isn't kept, and of %zu ended ones only %zu are later",
+                     grant->token, ended, later);
+            return;
         }
     }
 }
 
-static void check_occurrence(struct audit *audit, const struct grant *granted, int occurrence)
+static void check_runs(struct audit *audit, const struct comparison *about, struct lock_table *table)
 {
-    for (size_t i = 0; occurrence >= 0 && i < audit->n_grants; i++) {
-        const struct grant *other = &audit->grants[i];
-        if (other->token == granted->token || !other->shown || other->schedule != granted->schedule) {
-            continue;
+    const struct schedule *schedule = &audit->schedules[about->number];
+    struct comparison comparison = *about;
+    size_t n = lock_table_runs(table, slice_of(schedule->name), KEPT, audit->kept_runs);
+    comparison.what = "the run of token";
+    comparison.each = walk_run_of;
+    for (size_t i = 0; i < n; i++) {
+        const struct grant *grant = audit_find_grant(audit, audit->kept_runs[i].token);
+        struct run_view expected;
+        if (grant == NULL || &audit->schedules[grant->schedule] != schedule ||
+            (i > 0 && grant->token >= audit->kept_runs[i - 1].token)) {
+            sim_fail(audit->world, "%s lists runs that it shouldn't", schedule->name);
+            return;
         }
-        if (audit_find_key(audit, other->key)->acquire.occurrence == occurrence &&
-            !audit_abandon_was_asked(audit, other->token)) {
-            sim_fail(audit->world, "tokens %" PRIu64 " and %" PRIu64 " were both granted for one occurrence",
-                     other->token, granted->token);
+        comparison.number = grant->token;
+        model_show_run(audit, grant, &expected);
+        audit_compare(audit, &comparison, &audit->kept_runs[i], &expected);
+    }
+    if (n > LIMIT_RUNS_PER_SCHEDULE + LIVE) {
+        sim_fail(audit->world, "%s keeps %zu runs", schedule->name, n);
+    }
+    check_forgotten(audit, schedule, n);
+}
+
+static void check_schedule(struct audit *audit, const char *node, unsigned number, struct lock_table *table)
+{
+    struct comparison about = {.node = node, .number = number};
+    check_view(audit, &about, table);
+    check_policy(audit, &about, table);
+    check_runs(audit, &about, table);
+}
+
+static void check_counts(struct audit *audit, const char *node, struct lock_table *table)
+{
+    struct lock_table_counts counts;
+    uint64_t schedules = 0;
+    uint64_t policies = 0;
+    uint64_t held = 0;
+    lock_table_count(table, &counts);
+    for (unsigned n = 0; n < AUDIT_SCHEDULES; n++) {
+        const struct schedule *schedule = &audit->schedules[n];
+        schedules += schedule->has_policy || schedule->n_tokens > 0;
+        policies += schedule->has_policy;
+        held += schedule->n_live;
+    }
+    if (counts.now_ms != audit->now_ms || counts.wall_ms != audit->wall_ms ||
+        counts.next_token != audit->n_grants + 1 || counts.next_member_id != audit->next_member_id ||
+        counts.schedules != schedules || counts.policies != policies || counts.held != held) {
+        sim_fail(audit->world, "%s counts something wrong at index %" PRIu64, node, counts.index);
+    }
+}
+
+/* ---- after each entry ---- */
+
+static struct audit_content content_of(const struct audit *audit)
+{
+    struct audit_content content = {0};
+    for (unsigned n = 0; n < AUDIT_SCHEDULES; n++) {
+        const struct schedule *schedule = &audit->schedules[n];
+        content.policies += schedule->has_policy;
+        for (size_t i = 0; i < schedule->n_live; i++) {
+            content.revoking += audit->grants[schedule->live[i] - 1].is_revoking;
         }
     }
+    return content;
 }
 
-static void check_granted(struct audit *audit, const struct grant_view *view, unsigned schedule, uint64_t now_ms)
+static void move_on(struct audit *audit, const char *node, uint64_t index, struct lock_table *table)
 {
-    struct grant *grant = audit_find_grant(audit, view->token);
-    struct key *key = audit_find_key(audit, key_in_metadata(view->metadata));
-    char holder[64];
-    if (grant == NULL || grant->shown || key == NULL) {
-        sim_fail(audit->world, "token %" PRIu64 " isn't new, or was never asked for", view->token);
-        return;
+    audit->points = audit_grow(audit->points, index, &audit->points_capacity, sizeof *audit->points);
+    audit->points[index] = (struct point){.known = true,
+                                          .digest = lock_table_digest(table),
+                                          .commands = audit->hearing.fingerprint,
+                                          .lists = audit_expect_lists(audit),
+                                          .content = content_of(audit)};
+    audit->index = index;
+    audit->counts->entries++;
+    unsigned any = (unsigned)rng_below(&audit->rng, AUDIT_SCHEDULES);
+    for (unsigned n = 0; n < AUDIT_SCHEDULES; n++) {
+        if (audit->schedules[n].touched || n == any) {
+            audit->schedules[n].touched = false;
+            check_schedule(audit, node, n, table);
+        }
     }
-    audit_client_name(key->acquire.client, holder);
-    if (key->possible == 0 || key->acquire.schedule != schedule || !audit_slice_is(view->holder, holder) ||
-        !audit_names_occurrence(view->occurrence, key->acquire.occurrence)) {
-        sim_fail(audit->world, "token %" PRIu64 " isn't what key %" PRIu64 " asked for", view->token, key->acquire.key);
-    }
-    if (key->token != NO_TOKEN && key->token != view->token && !audit_key_forgotten(audit, key)) {
-        sim_fail(audit->world, "key %" PRIu64 " was granted twice: %" PRIu64 " and %" PRIu64, key->acquire.key,
-                 key->token, view->token);
-    }
-    key->token = view->token;
-    grant->shown = true;
-    grant->schedule = schedule;
-    grant->key = key->acquire.key;
-    grant->deadline_ms = now_ms + view->remaining_ms;
-    grant->set_ttl_ms = view->remaining_ms;
-    grant->set_ns = key->first_ns;
-    bool asked_for = view->remaining_ms == key->acquire.ttl_ms ||
-                     (audit_key_forgotten(audit, key) && view->remaining_ms == key->acquire.ttl_ms + 1);
-    if (!asked_for && !renewal_fits(audit, grant, view->remaining_ms)) {
-        sim_fail(audit->world, "token %" PRIu64 " has %" PRIu64 " ms instead of %" PRIu64, view->token,
-                 view->remaining_ms, key->acquire.ttl_ms);
-    }
-    audit->counts->grants++;
-    check_exclusive(audit, grant);
-    check_occurrence(audit, grant, key->acquire.occurrence);
+    check_counts(audit, node, table);
+    audit_check_lists(audit, node, table);
 }
 
-static void move_schedule(struct audit *audit, unsigned schedule, uint64_t index, uint64_t now_ms,
-                          struct lock_table *table)
+static void follow(struct audit *audit, const char *node, uint64_t index, struct lock_table *table)
 {
-    char name[64];
-    audit_schedule_name(schedule, name);
-    struct schedule_view view;
-    lock_table_view(table, slice_of(name), &view);
-    if (view.n_holders > 1) {
-        sim_fail(audit->world, "%s has %zu holders", name, view.n_holders);
+    if (index > audit->index || !audit->points[index].known) {
+        sim_fail(audit->world, "%s is at index %" PRIu64 ", and nobody was heard applying it", node, index);
         return;
     }
-    uint64_t before = audit->held[schedule];
-    uint64_t after = view.n_holders == 0 ? NO_TOKEN : view.holders[0].token;
-    if (before != NO_TOKEN && before == after) {
-        check_kept(audit, audit_find_grant(audit, before), &view.holders[0], now_ms);
-        return;
+    const struct point *point = &audit->points[index];
+    struct digest128 digest = lock_table_digest(table);
+    audit->counts->comparisons++;
+    if (!digest128_equal(&point->digest, &digest)) {
+        sim_fail(audit->world, "%s has another state than the first at index %" PRIu64, node, index);
     }
-    if (before != NO_TOKEN) {
-        check_ended(audit, audit_find_grant(audit, before), index, now_ms);
+    bool heard = audit->hearing.table == table; /* or a snapshot was installed */
+    if (heard && audit->hearing.fingerprint != point->commands) {
+        sim_fail(audit->world, "%s applied something else than the first at index %" PRIu64, node, index);
     }
-    if (after != NO_TOKEN) {
-        check_granted(audit, &view.holders[0], schedule, now_ms);
-    }
-    audit->held[schedule] = after;
-}
-
-/* Tokens given out by this entry: those that are still held get their details from the view. */
-static void note_tokens(struct audit *audit, uint64_t index, uint64_t next_token)
-{
-    if (next_token < audit->next_token || next_token > LIMIT_NUMBER_MAX) {
-        sim_fail(audit->world, "the next token went from %" PRIu64 " to %" PRIu64, audit->next_token, next_token);
-        return;
-    }
-    for (; audit->next_token < next_token; audit->next_token++) {
-        audit->grants = audit_grow(audit->grants, audit->n_grants, &audit->grants_capacity, sizeof *audit->grants);
-        audit->grants[audit->n_grants++] =
-            (struct grant){.token = audit->next_token, .issued_index = index, .schedule = AUDIT_SCHEDULES};
+    if (index == audit->index) {
+        audit_check_lists(audit, node, table);
+        check_schedule(audit, node, (unsigned)rng_below(&audit->rng, AUDIT_SCHEDULES), table);
+    } else if (!heard || rng_chance(&audit->rng, 50)) {
+        audit_check_lists_again(audit, node, index, table);
     }
 }
 
-static void move_on(struct audit *audit, uint64_t index, struct lock_table *table)
+void audit_applied(struct audit *audit, const char *node, struct lock_table *table)
 {
     struct lock_table_counts counts;
     lock_table_count(table, &counts);
-    if (counts.now_ms < audit->now_ms) {
-        sim_fail(audit->world, "state time went back at index %" PRIu64, index);
+    bool heard = audit->hearing.table == table && audit->hearing.index == counts.index;
+    if (heard && audit->hearing.is_first) {
+        move_on(audit, node, counts.index, table);
+    } else if (counts.index > 0) { /* or it is a snapshot from before the first command */
+        follow(audit, node, counts.index, table);
     }
-    note_tokens(audit, index, counts.next_token);
-    for (unsigned schedule = 0; schedule < AUDIT_SCHEDULES; schedule++) {
-        move_schedule(audit, schedule, index, counts.now_ms, table);
+    audit->hearing.table = NULL;
+    if (rng_below(&audit->rng, CHECK_EVERY) == 0) {
+        lock_table_check(table);
     }
-    /* What was given out and isn't held now came and went within the entry. */
-    for (size_t i = audit->n_grants; i > 0 && audit->grants[i - 1].issued_index == index; i--) {
-        struct grant *grant = &audit->grants[i - 1];
-        grant->ended_index = grant->shown ? grant->ended_index : index;
-    }
-    audit->points = audit_grow(audit->points, index, &audit->points_capacity, sizeof *audit->points);
-    audit->now_ms = counts.now_ms;
-    audit->points[index] = (struct point){.known = true, .digest = lock_table_digest(table)};
-    audit->index = index;
-    audit->counts->entries++;
 }
 
-void audit_applied(struct audit *audit, const char *node, uint64_t index, struct lock_table *table)
+void audit_read(struct audit *audit, const char *node, uint64_t floor, struct lock_table *table)
 {
-    if (index > audit->index) {
-        move_on(audit, index, table);
-        return;
+    struct lock_table_counts counts;
+    lock_table_count(table, &counts);
+    audit->counts->reads++;
+    if (counts.index < floor) {
+        sim_fail(audit->world, "a read on %s shows index %" PRIu64 ", and %" PRIu64 " had been acknowledged before",
+                 node, counts.index, floor);
     }
-    if (!audit->points[index].known) {
-        return;
+    audit->floor = counts.index > audit->floor ? counts.index : audit->floor;
+    if (counts.index == audit->index && counts.index > 0) {
+        audit_check_lists(audit, node, table);
     }
-    struct digest128 digest = lock_table_digest(table);
-    audit->counts->comparisons++;
-    if (!digest128_equal(&audit->points[index].digest, &digest)) {
-        sim_fail(audit->world, "%s has another state than the first at index %" PRIu64, node, index);
+}
+
+struct audit_content audit_content_at(const struct audit *audit, uint64_t index)
+{
+    while (index > 0 && (index > audit->index || !audit->points[index].known)) {
+        index--; /* what isn't known has no commands */
     }
+    return index == 0 ? (struct audit_content){0} : audit->points[index].content;
 }
 
 void audit_leads(struct audit *audit, const char *node, uint64_t term)

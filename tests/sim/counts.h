@@ -10,6 +10,24 @@
     X(renewals, 2000)                                                                                                  \
     X(releases, 6000)                                                                                                  \
     X(expiries, 1000)                                                                                                  \
+    X(grants_again, 0)                                                                                                 \
+    X(grants_beside, 0)                                                                                                \
+    X(grants_short, 0)                                                                                                 \
+    X(late_outdated, 0)                                                                                                \
+    X(late_successes, 0)                                                                                               \
+    X(renewals_on_old_terms, 0)                                                                                        \
+    X(renewals_of_revoking, 0)                                                                                         \
+    X(releases_of_revoking, 0)                                                                                         \
+    X(revoked_soft, 0)                                                                                                 \
+    X(revoked_forced, 0)                                                                                               \
+    X(revoked_by_token, 0)                                                                                             \
+    X(revoked_again, 0)                                                                                                \
+    X(revoking_forced, 0)                                                                                              \
+    X(revoking_overdue, 0)                                                                                             \
+    X(policies_put, 0)                                                                                                 \
+    X(policies_deleted, 0)                                                                                             \
+    X(policies_changed_held, 0)                                                                                        \
+    X(slots_lowered, 0)                                                                                                \
     X(repeats, 1000)                                                                                                   \
     X(reads, 10000)                                                                                                    \
     X(unknowns, 600)                                                                                                   \
@@ -19,6 +37,9 @@
     X(refused_grant_ended, 200)                                                                                        \
     X(refused_occurrence_done, 300)                                                                                    \
     X(refused_attempts_exhausted, 200)                                                                                 \
+    X(refused_cooling_down, 0)                                                                                         \
+    X(refused_not_found, 0)                                                                                            \
+    X(refused_invalid_field, 0)                                                                                        \
     X(refused_idempotency_conflict, 100)                                                                               \
     X(refused_ttl_too_short, 2000)                                                                                     \
     X(refused_ttl_too_long, 700)                                                                                       \
@@ -50,6 +71,12 @@
     X(leader_changes, 500)                                                                                             \
     X(snapshots, 9000)                                                                                                 \
     X(installs, 100)                                                                                                   \
+    X(snapshots_policies, 0)                                                                                           \
+    X(snapshots_revoking, 0)                                                                                           \
+    X(installs_policies, 0)                                                                                            \
+    X(installs_revoking, 0)                                                                                            \
+    X(lists, 0)                                                                                                        \
+    X(pages, 0)                                                                                                        \
     X(entries, 90000)                                                                                                  \
     X(comparisons, 40000)
 

@@ -1,6 +1,8 @@
 /* A member's process: started from what its disk holds, ended by a crash, by itself, or in good order.
  *
- * It may end itself only for a reason: its disk reported a failure, its disk was full, or it was given an empty one. */
+ * It may end itself only for a reason: its disk reported a failure, or that others filled it, or it was given an empty
+ * one. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +11,7 @@
 #include "cluster.h"
 
 #define NOTICE_NS     (5 * SIM_S) /* a process whose disk failed is gone within that time */
+#define NO_SPACE_NS   (10 * SIM_S) /* … and one that gives up for want of space does so, with its pauses, within that */
 #define RESERVE_BYTES (64u * 1024u)
 
 /* ---- log ---- */
@@ -55,8 +58,10 @@ static void complain(struct member *member, const char *sentence)
 static void storage_fatal(void *arg, const char *path, uint64_t offset, const char *what, int os_error)
 {
     char sentence[400];
+    struct member *member = arg;
     (void)snprintf(sentence, sizeof sentence, "%s at %" PRIu64 ": %s (errno %d)", path, offset, what, os_error);
-    complain(arg, sentence);
+    member->wants_space = member->wants_space || os_error == ENOSPC;
+    complain(member, sentence);
 }
 
 static void storage_note(void *arg, const char *sentence)
@@ -96,7 +101,12 @@ static void count_install(struct member *member, uint64_t index)
     struct storage_snapshot_info info;
     if (member->last_applied > 0 && index > member->last_applied + 1) {
         storage_snapshot_newest(member->storage, &info);
-        member->cluster->counts.installs += info.index == index;
+        if (info.index == index) {
+            struct audit_content content = audit_content_at(member->cluster->audit, index);
+            member->cluster->counts.installs++;
+            member->cluster->counts.installs_policies += content.policies > 0;
+            member->cluster->counts.installs_revoking += content.revoking > 0;
+        }
     }
 }
 
@@ -104,7 +114,7 @@ static void replica_applied(void *arg, uint64_t index, const struct lock_table *
 {
     struct member *member = arg;
     if (!member->node->doomed) {
-        audit_applied(member->cluster->audit, member->node->name, index, (struct lock_table *)table);
+        audit_applied(member->cluster->audit, member->node->name, (struct lock_table *)table);
         count_install(member, index);
         member->last_applied = index;
     }
@@ -186,9 +196,13 @@ static enum error start_replica(struct member *member, struct error_text *text)
 /* It ended itself, or couldn't start: was that asked for? */
 static void judge_end(struct member *member)
 {
-    bool told = sim_disk_failure_told(member->node->disk) || member->told_ns != 0;
+    const struct sim_disk *disk = member->node->disk;
+    bool told = sim_disk_failure_told(member->node->disk) || member->told_ns != 0 || sim_disk_temporary_stuck(disk);
     bool power = member->node->doomed && member->node->doom == SIM_POWER_LOSS;
-    if (!told && !power && !member->refused && member->full_until_ns == 0) {
+    /* The nemesis may have freed the disk between the answer that there is no space and the end. */
+    bool no_space = member->wants_space && sim_disk_filled_told_ns(disk) != 0 &&
+                    member->cluster->world.now_ns - sim_disk_filled_told_ns(disk) <= NO_SPACE_NS;
+    if (!told && !power && !no_space && !member->refused) {
         sim_fail(&member->cluster->world, "%s ended without a reason: %s", member->node->name, member->complaint);
     }
 }
@@ -219,6 +233,7 @@ void member_start(struct member *member)
     sim_node_start(member->node);
     member->state = MEMBER_UP;
     member->told_ns = 0;
+    member->wants_space = false;
     member->leads = false;
     member->last_snapshot = UINT64_MAX;
     member->last_applied = 0;
@@ -318,8 +333,11 @@ static void count_snapshot(struct member *member)
     if (member->last_snapshot == UINT64_MAX) {
         member->last_snapshot = info.index;
     } else if (info.index > member->last_snapshot) {
+        struct audit_content content = audit_content_at(member->cluster->audit, info.index);
         member->last_snapshot = info.index;
         member->cluster->counts.snapshots++;
+        member->cluster->counts.snapshots_policies += content.policies > 0;
+        member->cluster->counts.snapshots_revoking += content.revoking > 0;
     }
 }
 

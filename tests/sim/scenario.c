@@ -154,6 +154,8 @@ static void cluster_open(struct cluster *cluster, const struct scenario_options 
     rng_seed(&cluster->rng, options->seed, 7);
     draw_shape(cluster);
     cluster->audit = audit_open(&cluster->world, &cluster->counts);
+    workload_open(cluster);
+    tap_open(cluster);
     cluster->looker = sim_node_open(&cluster->world, "looker", true);
     for (unsigned i = 0; i < MEMBERS; i++) {
         cluster->members[i].cluster = cluster;
@@ -179,6 +181,7 @@ static void cluster_close(struct cluster *cluster)
     for (unsigned i = 0; i < MEMBERS; i++) {
         member_close(&cluster->members[i]);
     }
+    tap_close();
     sim_node_close(cluster->looker);
     audit_close(cluster->audit);
     sim_world_close(&cluster->world);

@@ -46,10 +46,13 @@ struct sim_disk {
     struct media *picture; /* what the crash at an operation left; NULL: none */
     struct rng rng;
     uint64_t capacity;
-    unsigned slowness; /* of its asynchronous writes */
+    uint64_t whole_capacity; /* without other tenants */
+    uint64_t filled_told_ns; /* when its process last asked for free space while they were there; 0: not yet */
+    unsigned slowness;       /* of its asynchronous writes */
     uint64_t fail_at;
     uint64_t crash_at;
     bool failure_told;
+    bool temporary_stuck;
     bool locked;
     struct disk_file *files;
     struct flight *flights;
@@ -121,6 +124,18 @@ static enum error failed(struct sim_disk *disk, int *os_error)
     disk->failure_told = true;
     *os_error = EIO;
     return ERROR_IO;
+}
+
+/* storage throws a temporary file away in passing, and meets what is left of it when it wants the name again. */
+static enum error failed_to_unlink(struct sim_disk *disk, const char *name, int *os_error)
+{
+    size_t len = strlen(name);
+    if (len > 4 && strcmp(name + len - 4, ".tmp") == 0) {
+        disk->temporary_stuck = true;
+        *os_error = EIO;
+        return ERROR_IO;
+    }
+    return failed(disk, os_error);
 }
 
 static enum error not_found(int *os_error)
@@ -428,7 +443,7 @@ static enum error disk_unlink(void *impl, const char *path, int *os_error)
     }
     struct fate fate = fate_draw(disk);
     if (fate.fails) {
-        return failed(disk, os_error);
+        return failed_to_unlink(disk, name, os_error);
     }
     media_unlink(disk->media, parent, name);
     if (fate.crashes) {
@@ -482,6 +497,9 @@ static enum error disk_free_bytes(void *impl, uint64_t *bytes, int *os_error)
     struct sim_disk *disk = impl;
     uint64_t used = media_used(disk->media);
     *bytes = used < disk->capacity ? disk->capacity - used : 0;
+    if (disk->node != NULL && disk->capacity < disk->whole_capacity) {
+        disk->filled_told_ns = disk->world->now_ns;
+    }
     return ERROR_NONE;
 }
 
@@ -518,7 +536,7 @@ struct sim_disk *sim_disk_open(struct sim_world *world, unsigned sector_bytes, u
     CHECK(disk != NULL);
     disk->world = world;
     disk->media = media_open(sector_bytes);
-    disk->capacity = capacity_bytes;
+    disk->capacity = disk->whole_capacity = capacity_bytes;
     rng_seed(&disk->rng, rng_next(&world->shuffle), 3);
     disk->slowness = rng_chance(&disk->rng, 800) ? 1 : 15;
     return disk;
@@ -532,6 +550,7 @@ struct sim_disk *sim_disk_clone(const struct sim_disk *from)
     disk->world = from->world;
     disk->media = media_clone(from->media);
     disk->capacity = from->capacity;
+    disk->whole_capacity = from->whole_capacity;
     disk->rng = from->rng;
     disk->slowness = from->slowness;
     return disk;
@@ -549,6 +568,8 @@ void sim_disk_mount(struct sim_disk *disk, struct sim_node *node)
     CHECK(disk->node == NULL);
     disk->node = node;
     disk->failure_told = false;
+    disk->temporary_stuck = false;
+    disk->filled_told_ns = 0;
     node->disk_functions = (struct disk){
         .impl = disk,
         .open = disk_open,
@@ -617,6 +638,11 @@ void sim_disk_set_capacity(struct sim_disk *disk, uint64_t bytes)
     disk->capacity = bytes;
 }
 
+uint64_t sim_disk_filled_told_ns(const struct sim_disk *disk)
+{
+    return disk->filled_told_ns;
+}
+
 uint64_t sim_disk_used(const struct sim_disk *disk)
 {
     return media_used(disk->media);
@@ -642,6 +668,11 @@ bool sim_disk_failure_told(struct sim_disk *disk)
     bool told = disk->failure_told;
     disk->failure_told = false;
     return told;
+}
+
+bool sim_disk_temporary_stuck(const struct sim_disk *disk)
+{
+    return disk->temporary_stuck;
 }
 
 void sim_disk_each(const struct sim_disk *disk, void (*each)(void *arg, const struct sim_file_view *file), void *arg)

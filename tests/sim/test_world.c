@@ -323,6 +323,54 @@ static void failures_and_a_full_disk_are_told(void **state)
     machine_close(&machine);
 }
 
+static void a_temporary_file_that_cannot_be_removed_may_be_passed_over(void **state)
+{
+    (void)state;
+    struct machine machine;
+    int os_error;
+    machine_open(&machine, 3);
+    put_file(&machine, "a.tmp", 100, 7, true);
+    put_file(&machine, "a", 100, 7, true);
+    struct disk *disk = disk_of(&machine);
+    sim_disk_fail_at(machine.node->disk, 1);
+    assert_int_equal(disk->unlink(disk->impl, "a.tmp", &os_error), ERROR_IO);
+    assert_false(sim_disk_failure_told(machine.node->disk));
+    assert_true(sim_disk_temporary_stuck(machine.node->disk));
+    assert_int_equal(disk->unlink(disk->impl, "a.tmp", &os_error), ERROR_NONE);
+    sim_disk_fail_at(machine.node->disk, 1);
+    assert_int_equal(disk->unlink(disk->impl, "a", &os_error), ERROR_IO);
+    assert_true(sim_disk_failure_told(machine.node->disk));
+    machine_die(&machine, SIM_KILLED);
+    machine_revive(&machine);
+    assert_false(sim_disk_temporary_stuck(machine.node->disk));
+    machine_close(&machine);
+}
+
+static void what_a_process_heard_of_a_filled_disk_is_remembered(void **state)
+{
+    (void)state;
+    struct machine machine;
+    uint64_t bytes;
+    int os_error;
+    machine_open(&machine, 3);
+    struct disk *disk = disk_of(&machine);
+    machine.world.now_ns = 5;
+    assert_int_equal(disk->free_bytes(disk->impl, &bytes, &os_error), ERROR_NONE);
+    assert_int_equal(sim_disk_filled_told_ns(machine.node->disk), 0);
+    sim_disk_set_capacity(machine.node->disk, 100);
+    machine.world.now_ns = 6;
+    assert_int_equal(disk->free_bytes(disk->impl, &bytes, &os_error), ERROR_NONE);
+    assert_int_equal(sim_disk_filled_told_ns(machine.node->disk), 6);
+    sim_disk_set_capacity(machine.node->disk, 1ull << 40);
+    machine.world.now_ns = 7;
+    assert_int_equal(disk->free_bytes(disk->impl, &bytes, &os_error), ERROR_NONE);
+    assert_int_equal(sim_disk_filled_told_ns(machine.node->disk), 6);
+    machine_die(&machine, SIM_KILLED);
+    machine_revive(&machine);
+    assert_int_equal(sim_disk_filled_told_ns(machine.node->disk), 0);
+    machine_close(&machine);
+}
+
 /* ---- the network ---- */
 
 struct link { /* two nodes, and both ends of a stream */
@@ -590,6 +638,8 @@ int main(void)
         cmocka_unit_test(the_world_notices_a_write_into_unsynced_space_and_over_an_acknowledged_block),
         cmocka_unit_test(a_crash_at_an_operation_leaves_what_was_there_at_that_moment),
         cmocka_unit_test(failures_and_a_full_disk_are_told),
+        cmocka_unit_test(a_temporary_file_that_cannot_be_removed_may_be_passed_over),
+        cmocka_unit_test(what_a_process_heard_of_a_filled_disk_is_remembered),
         cmocka_unit_test(bytes_arrive_complete_and_in_order_and_before_the_end_of_file),
         cmocka_unit_test(a_dead_process_refuses_and_a_dead_host_does_not_answer),
         cmocka_unit_test(a_partition_holds_bytes_back_until_it_is_healed_or_the_sender_gives_up),

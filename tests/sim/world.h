@@ -188,12 +188,18 @@ void sim_disk_mount(struct sim_disk *disk, struct sim_node *node); /* fills node
  * that wasn't synced. */
 void sim_disk_unmount(struct sim_disk *disk, enum sim_death death);
 void sim_disk_wipe(struct sim_disk *disk);
+/* Less than it was opened with: other tenants fill it. */
 void sim_disk_set_capacity(struct sim_disk *disk, uint64_t bytes);
+/* When its process last heard how little was left while others filled it; 0: it hasn't. Whoever acts on such an answer may
+ * do so when they are gone. */
+uint64_t sim_disk_filled_told_ns(const struct sim_disk *disk);
 uint64_t sim_disk_used(const struct sim_disk *disk);
 /* The n-th changing operation from now (1: the next) fails with EIO; 0 disarms. */
 void sim_disk_fail_at(struct sim_disk *disk, uint64_t n);
 /* True once after an asked-for failure was reported to the process (also for a lack of space). */
 bool sim_disk_failure_told(struct sim_disk *disk);
+/* The process was told that a temporary file can't be removed. It may end for that, or meet it again later. */
+bool sim_disk_temporary_stuck(const struct sim_disk *disk);
 /* At the n-th changing operation from now the machine loses power, in the middle of what it does; 0 disarms. */
 void sim_disk_crash_at(struct sim_disk *disk, uint64_t n);
 bool sim_disk_armed(const struct sim_disk *disk);

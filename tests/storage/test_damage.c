@@ -437,6 +437,8 @@ static void another_format_is_refused_as_that(void **state)
         }
         assert_int_equal(try_open(d), ERROR_VERSION);
         assert_non_null(strstr(d->member->text.text, paths[i]));
+        assert_non_null(
+            strstr(d->member->text.text, "format 2, and this build reads format 1: install the newer batond"));
     }
 }
 

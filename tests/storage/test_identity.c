@@ -167,6 +167,17 @@ static void other_segment_sizes_are_refused_as_another_version(void **state)
     world_restart(member->world);
 }
 
+static void an_identity_over_its_bound_is_refused_unread(void **state)
+{
+    struct member *member = *state;
+    member_start(member);
+    member_stop(member, true);
+    world_resize(member->world, "identity", LIMIT_IDENTITY_BYTES + 1);
+    assert_int_equal(member_open(member), ERROR_CORRUPT);
+    assert_non_null(strstr(member->text.text, "too large"));
+    world_restart(member->world);
+}
+
 /* ---- term and vote ---- */
 
 static void a_vote_is_durable_before_the_call_returns(void **state)
@@ -243,6 +254,7 @@ int main(void)
         TEST(files_without_an_identity_are_refused),
         TEST(each_failure_of_begin_is_told),
         TEST(other_segment_sizes_are_refused_as_another_version),
+        TEST(an_identity_over_its_bound_is_refused_unread),
         TEST(a_vote_is_durable_before_the_call_returns),
         TEST(a_crash_between_the_copies_keeps_the_newer),
         TEST(nothing_is_done_after_a_failed_vote),

@@ -112,6 +112,23 @@ static void what_arrives_while_two_are_in_flight_shares_a_record(void **state)
     reopen(member, true);
 }
 
+static void the_time_from_submission_to_durable_is_measured(void **state)
+{
+    struct member *member = *state;
+    struct storage_figures figures;
+    storage_figures(member->storage, &figures);
+    struct histogram before = *figures.write_durations;
+    assert_int_equal(histogram_count(&before), figures.writes);
+    member_append(member, 2, 1, 50);
+    member->world->mono_ns += 70000000; /* it waits for the end of the turn: not the disk's time */
+    storage_flush(member->storage);
+    member->world->mono_ns += 3000000;
+    world_finish_write(member->world, 0);
+    const struct histogram *after = figures.write_durations; /* always current */
+    assert_int_equal(histogram_count(after), histogram_count(&before) + 1);
+    assert_int_equal(after->sum_ns - before.sum_ns, 3000000);
+}
+
 static void a_truncation_starts_a_record_of_its_own(void **state)
 {
     struct member *member = *state;
@@ -215,6 +232,32 @@ static void a_large_append_takes_several_records(void **state)
     assert_true(writes(member) - before >= 4);
     reopen(member, true);
     assert_int_equal(storage_next_index(member->storage), 43);
+}
+
+/* Segments as they are outside tests: there a record ends before its segment does. */
+static void a_record_has_a_bound(void **state)
+{
+    (void)state;
+    struct world *world = calloc(1, sizeof *world);
+    CHECK(world != NULL);
+    world_init(world, 1);
+    struct member *member = member_new(world);
+    member->segment_bytes = LIMIT_SEGMENT_BYTES;
+    member_start(member);
+    const size_t bytes = LIMIT_ENTRY_BYTES - 1024; /* four of them with their headers, and not a fifth */
+    uint64_t before = writes(member);
+    member_append(member, 2, 4, bytes);
+    world_run(world);
+    assert_int_equal(writes(member), before + 1);
+    member_append(member, 6, 5, bytes);
+    world_run(world);
+    assert_int_equal(writes(member), before + 3);
+    assert_int_equal(member->n_acked, 2);
+    reopen(member, false);
+    assert_int_equal(storage_next_index(member->storage), 11);
+    member_free(member);
+    world_close(world);
+    free(world);
 }
 
 static void a_quiet_log_gets_one_marker(void **state)
@@ -345,12 +388,14 @@ int main(void)
         TEST(nothing_is_written_or_answered_before_append_returns),
         TEST(the_end_of_the_turn_flushes),
         TEST(what_arrives_while_two_are_in_flight_shares_a_record),
+        TEST(the_time_from_submission_to_durable_is_measured),
         TEST(a_truncation_starts_a_record_of_its_own),
         TEST(out_of_order_writes_are_acknowledged_in_order),
         TEST(records_go_on_in_the_next_segment),
         TEST(the_segment_after_the_current_is_always_ready),
         TEST(an_append_waits_for_a_segment_that_is_being_made),
         TEST(a_large_append_takes_several_records),
+        TEST(a_record_has_a_bound),
         TEST(a_quiet_log_gets_one_marker),
         TEST(closing_cancels_what_is_not_done),
         TEST(figures_count_what_lies_behind_the_snapshot),

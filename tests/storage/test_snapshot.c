@@ -259,7 +259,7 @@ static void a_received_file_is_read_back_while_it_grows(void **state)
     buffer_close(&chunk);
 }
 
-static void a_chunk_over_its_bound_is_refused(void **state)
+static void a_chunk_over_its_bound_is_refused_and_one_below_comes_back(void **state)
 {
     struct member *member = *state;
     struct storage_snapshot_writer *writer;
@@ -269,7 +269,13 @@ static void a_chunk_over_its_bound_is_refused(void **state)
     struct slice chunk = {.base = large, .len = LIMIT_SNAPSHOT_CHUNK_BYTES + 1};
     assert_int_equal(storage_snapshot_write(writer, chunk, &member->text), ERROR_TOO_BIG);
     chunk.len--;
+    large[chunk.len - 1] = 'x';
     assert_int_equal(storage_snapshot_write(writer, chunk, &member->text), ERROR_NONE);
+    struct buffer again;
+    buffer_init(&again);
+    assert_int_equal(storage_snapshot_reread(writer, 0, &again, &member->text), ERROR_NONE);
+    assert_true(slice_equal(buffer_slice(&again), chunk));
+    buffer_close(&again);
     storage_snapshot_discard(writer);
     free(large);
 }
@@ -625,7 +631,7 @@ int main(void)
         TEST(an_older_snapshot_that_cannot_be_removed_is_fatal),
         TEST(a_chunk_that_went_bad_is_refused_when_it_is_read),
         TEST(a_received_file_is_read_back_while_it_grows),
-        TEST(a_chunk_over_its_bound_is_refused),
+        TEST(a_chunk_over_its_bound_is_refused_and_one_below_comes_back),
         TEST(an_install_empties_the_log),
         TEST(an_install_begins_a_new_chain_that_later_snapshots_repeat),
         TEST(an_install_may_go_below_the_logs_end),

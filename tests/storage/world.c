@@ -269,10 +269,22 @@ static enum error disk_write(struct disk_file *file, uint64_t offset, const void
 {
     bool apply;
     enum error error = world_step(file->world, &apply, os_error);
+    CHECK(!file->file->lying); /* nobody knows what such a file holds before it was synced */
     if (apply) {
         content_write(&file->file->now, &file->file->now_len, offset, base, len);
     }
     return error;
+}
+
+static void file_sync(struct world_file *file)
+{
+    if (file->lying) {
+        content_resize(&file->safe, &file->safe_len, file->now_len);
+        content_copy(&file->now, &file->now_len, file->safe, file->safe_len);
+        file->lying = false;
+    } else {
+        content_copy(&file->safe, &file->safe_len, file->now, file->now_len);
+    }
 }
 
 static enum error disk_sync(struct disk_file *file, int *os_error)
@@ -280,7 +292,7 @@ static enum error disk_sync(struct disk_file *file, int *os_error)
     bool apply;
     enum error error = world_step(file->world, &apply, os_error);
     if (apply) {
-        content_copy(&file->file->safe, &file->file->safe_len, file->file->now, file->file->now_len);
+        file_sync(file->file);
     }
     return error;
 }
@@ -291,7 +303,7 @@ static void disk_submit(void *impl, struct disk_write *write)
     CHECK(world->n_writes < WORLD_WRITES);
     CHECK(write->offset % LIMIT_BLOCK_BYTES == 0 && write->len % LIMIT_BLOCK_BYTES == 0 && write->len > 0);
     CHECK((uintptr_t)write->base % LIMIT_BLOCK_BYTES == 0);
-    CHECK(write->offset + write->len <= write->file->file->now_len); /* written space only */
+    CHECK(write->offset + write->len <= write->file->file->now_len && !write->file->file->lying); /* known space only */
     world->writes[world->n_writes++] = write;
     if (world->n_writes > world->max_in_flight) {
         world->max_in_flight = (unsigned)world->n_writes;
@@ -673,8 +685,38 @@ static void write_tear(struct world *world, const struct disk_write *write)
     }
 }
 
+/* Its sync failed: some of it got to the disk, all of it stays to be read. */
+static void file_lie(struct world *world, struct world_file *file)
+{
+    bool same =
+        file->now_len == file->safe_len && (file->now_len == 0 || memcmp(file->now, file->safe, file->now_len) == 0);
+    if (!same) {
+        file_tear(world, file);
+        file->lying = true;
+    }
+}
+
+static void crash_lie(struct world *world)
+{
+    for (size_t i = 0; i < world->n_writes; i++) {
+        const struct disk_write *write = world->writes[i];
+        struct world_file *file = write->file->file;
+        content_write(&file->now, &file->now_len, write->offset, write->base, write->len);
+    }
+    for (size_t i = 0; i < WORLD_ENTRIES; i++) {
+        if (world->now[i].file != NULL) {
+            file_lie(world, world->now[i].file);
+        }
+    }
+    world->n_writes = 0;
+}
+
 static void crash_files(struct world *world, enum world_crash how)
 {
+    if (how == WORLD_LIE) {
+        crash_lie(world);
+        return;
+    }
     for (size_t i = 0; i < WORLD_ENTRIES; i++) {
         struct world_file *file = world->now[i].file;
         if (file != NULL && how == WORLD_TEAR) {
@@ -709,6 +751,7 @@ static void crash_names(struct world *world, enum world_crash how)
         struct world_file *file = world->now[i].file;
         if (file != NULL) {
             content_copy(&file->now, &file->now_len, file->safe, file->safe_len);
+            file->lying = false;
         }
     }
 }
@@ -717,7 +760,7 @@ void world_crash(struct world *world, enum world_crash how)
 {
     crash_files(world, how);
     handles_close(world);
-    if (how != WORLD_DIE) {
+    if (how != WORLD_DIE && how != WORLD_LIE) {
         crash_names(world, how);
     }
     world->posts = NULL;

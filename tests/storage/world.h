@@ -15,6 +15,7 @@
 struct world_file {
     uint8_t *now, *safe;
     size_t now_len, safe_len;
+    bool lying;          /* `now` shows what a failed sync left in a cache that counts as clean */
     unsigned references; /* names, handles, undone operations */
 };
 
@@ -28,8 +29,9 @@ enum world_crash {
     WORLD_KEEP, /* all of it made it */
     WORLD_TEAR, /* sectors and names made it at random */
     WORLD_DIE,  /* the process died: all of it is there to be read, and what wasn't synced can still be lost */
+    WORLD_LIE,  /* … and died of a failed sync: a sync that succeeds shows that the rest never got there */
 };
-#define WORLD_CRASHES 4
+#define WORLD_CRASHES 5
 
 enum world_fault {
     WORLD_FAIL,         /* the operation does nothing and fails */

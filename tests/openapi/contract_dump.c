@@ -1,0 +1,80 @@
+/* contract_dump: what the server's tables say of the contract, as JSON on standard output; compare.py holds it against
+ * openapi/baton.yaml. Names in these tables hold nothing that JSON would have to escape. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "api/api.h"
+
+static const char *kind_name(enum api_kind kind)
+{
+    switch (kind) {
+    case API_KIND_LOCAL:
+        return "local";
+    case API_KIND_READ:
+        return "read";
+    case API_KIND_WRITE:
+        return "write";
+    }
+    return "unknown";
+}
+
+static void print_fields(enum api_route route)
+{
+    struct api_field field;
+    for (size_t i = 0; api_field(route, i, &field); i++) {
+        printf("%s\n    {\"name\": \"%s\", \"type\": \"%s\", \"required\": %s, \"min\": %" PRIu64 ", \"max\": %" PRIu64
+               ", \"otherwise\": %" PRIu64 "}",
+               i == 0 ? "" : ",", field.name, field.type, field.required ? "true" : "false", field.min, field.max,
+               field.otherwise);
+    }
+}
+
+static void print_routes(void)
+{
+    size_t n;
+    const struct api_route_row *rows = api_route_rows(&n);
+    printf("\"routes\": [");
+    for (size_t i = 0; i < n; i++) {
+        printf("%s\n  {\"method\": \"%s\", \"path\": \"%s\", \"kind\": \"%s\", \"parameters\": \"%s\", \"fields\": [",
+               i == 0 ? "" : ",", rows[i].method, rows[i].path, kind_name(rows[i].kind), rows[i].parameters);
+        print_fields(rows[i].route);
+        printf("]}");
+    }
+    printf("],\n");
+}
+
+static void print_codes(void)
+{
+    size_t n;
+    const struct api_code_row *rows = api_code_rows(&n);
+    printf("\"codes\": [");
+    for (size_t i = 0; i < n; i++) {
+        printf("%s\n  {\"code\": \"%s\", \"status\": %u}", i == 0 ? "" : ",", rows[i].code, rows[i].status);
+    }
+    printf("],\n");
+}
+
+/* The refusals of core: what a command can be answered, beside being done. */
+static void print_outcomes(void)
+{
+    static const char *const outcomes[] = {
+#define X(name, text) text,
+        OUTCOME_TABLE(X)
+#undef X
+    };
+    printf("\"outcomes\": [");
+    for (size_t i = 0; i < sizeof outcomes / sizeof outcomes[0]; i++) {
+        printf("%s\"%s\"", i == 0 ? "" : ", ", outcomes[i]);
+    }
+    printf("]\n");
+}
+
+int main(void)
+{
+    printf("{\"version\": \"%s\",\n", BATON_VERSION);
+    print_routes();
+    print_codes();
+    print_outcomes();
+    printf("}\n");
+    return ferror(stdout) || fflush(stdout) != 0;
+}
