@@ -188,7 +188,7 @@ static void all_slots_can_be_taken_and_freed(void **state)
     for (int round = 0; round < 3; round++) {
         uint64_t first = fixture_count(&f).next_token;
         for (unsigned i = 0; i < LIMIT_SLOTS; i++) {
-            char name[16];
+            char name[32];
             (void)snprintf(name, sizeof name, "n%d-%u", round, i);
             (void)fixture_grant(
                 &f, (struct ask){.holder = name, .occurrence = name, .metadata = metadata, .ttl_ms = MINUTE_MS});

@@ -183,9 +183,10 @@ static bool is_listed(const struct audit *audit, size_t n, uint64_t token)
     return false;
 }
 
-/* What isn't kept any more has ended, and before the newest of those that are. Two may be kept though they ended earlier:
- * the newest grant's, and that of the slot that became free last, which had been revoked long before. */
-#define EARLIER 2u
+/* What isn't kept any more has ended, and before the newest of those that are. Of these, two may be others though they
+ * ended earlier: the newest grant's, and that of the slot that became free last, which had been revoked long before. */
+#define SURELY_KEPT (LIMIT_RUNS_PER_SCHEDULE - 1)
+#define EARLIER     2u
 
 static void check_forgotten(struct audit *audit, const struct schedule *schedule, size_t n_kept)
 {
@@ -201,7 +202,7 @@ static void check_forgotten(struct audit *audit, const struct schedule *schedule
             ended += !kept->live;
             later += !kept->live && kept->ended_ms >= grant->ended_ms;
         }
-        if (grant->live || ended < LIMIT_RUNS_PER_SCHEDULE - 1 || later + EARLIER < ended) {
+        if (grant->live || ended < SURELY_KEPT || later + EARLIER < SURELY_KEPT) {
             sim_fail(audit->world, "the run of token %" PRIu64 " isn't kept, and of %zu ended ones only %zu are later",
                      grant->token, ended, later);
             return;

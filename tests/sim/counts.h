@@ -6,44 +6,46 @@
 
 /* name, least number in 100 seeds */
 #define COUNTS_TABLE(X)                                                                                                \
-    X(grants, 7000)                                                                                                    \
-    X(renewals, 2000)                                                                                                  \
-    X(releases, 6000)                                                                                                  \
-    X(expiries, 1000)                                                                                                  \
-    X(grants_again, 0)                                                                                                 \
-    X(grants_beside, 0)                                                                                                \
-    X(grants_short, 0)                                                                                                 \
-    X(late_outdated, 0)                                                                                                \
-    X(late_successes, 0)                                                                                               \
-    X(renewals_on_old_terms, 0)                                                                                        \
-    X(renewals_of_revoking, 0)                                                                                         \
-    X(releases_of_revoking, 0)                                                                                         \
-    X(revoked_soft, 0)                                                                                                 \
-    X(revoked_forced, 0)                                                                                               \
-    X(revoked_by_token, 0)                                                                                             \
-    X(revoked_again, 0)                                                                                                \
-    X(revoking_forced, 0)                                                                                              \
-    X(revoking_overdue, 0)                                                                                             \
-    X(policies_put, 0)                                                                                                 \
-    X(policies_deleted, 0)                                                                                             \
-    X(policies_changed_held, 0)                                                                                        \
-    X(slots_lowered, 0)                                                                                                \
-    X(repeats, 1000)                                                                                                   \
+    X(grants, 14000)                                                                                                   \
+    X(grants_short, 10000) /* shorter than without a policy */                                                         \
+    X(grants_again, 1000)  /* another attempt at an occurrence */                                                      \
+    X(grants_beside, 5000) /* another slot of a schedule that has holders */                                           \
+    X(renewals, 4700)                                                                                                  \
+    X(renewals_on_old_terms, 30) /* of grants whose schedule has other terms by now */                                 \
+    X(releases, 10000)                                                                                                 \
+    X(expiries, 3000)                                                                                                  \
+    X(late_successes, 400) /* after the end of a run */                                                                \
+    X(late_outdated, 10)   /* … when its occurrence had been granted again */                                        \
+    X(repeats, 1700)                                                                                                   \
+    X(policies_put, 2000)                                                                                              \
+    X(policies_changed_held, 1000) /* while somebody held the schedule */                                              \
+    X(policies_deleted, 300)                                                                                           \
+    X(slots_lowered, 100) /* below what was held */                                                                    \
+    X(revoked_soft, 500)                                                                                               \
+    X(revoked_forced, 300)                                                                                             \
+    X(revoked_by_token, 200)                                                                                           \
+    X(revoked_again, 100)    /* nothing was left to revoke */                                                          \
+    X(revoking_forced, 70)   /* first softly, then by force */                                                         \
+    X(revoking_overdue, 300) /* their deadline freed the slot */                                                       \
+    X(releases_of_revoking, 80)                                                                                        \
+    X(renewals_of_revoking, 20)                                                                                        \
     X(reads, 10000)                                                                                                    \
+    X(lists, 400000)                                                                                                   \
+    X(pages, 400000)                                                                                                   \
     X(unknowns, 600)                                                                                                   \
     X(not_proposed, 8000)                                                                                              \
-    X(refused_lock_held, 60000)                                                                                        \
-    X(refused_lock_lost, 90)                                                                                           \
-    X(refused_grant_ended, 200)                                                                                        \
-    X(refused_occurrence_done, 300)                                                                                    \
-    X(refused_attempts_exhausted, 200)                                                                                 \
-    X(refused_cooling_down, 0)                                                                                         \
-    X(refused_not_found, 0)                                                                                            \
-    X(refused_invalid_field, 0)                                                                                        \
-    X(refused_idempotency_conflict, 100)                                                                               \
-    X(refused_ttl_too_short, 2000)                                                                                     \
-    X(refused_ttl_too_long, 700)                                                                                       \
-    X(refused_capacity, 30)                                                                                            \
+    X(refused_lock_held, 20000)                                                                                        \
+    X(refused_cooling_down, 6000)                                                                                      \
+    X(refused_lock_lost, 2500)                                                                                         \
+    X(refused_grant_ended, 500)                                                                                        \
+    X(refused_occurrence_done, 1800)                                                                                   \
+    X(refused_attempts_exhausted, 2800)                                                                                \
+    X(refused_idempotency_conflict, 400)                                                                               \
+    X(refused_ttl_too_short, 2900)                                                                                     \
+    X(refused_ttl_too_long, 2600)                                                                                      \
+    X(refused_invalid_field, 1000)                                                                                     \
+    X(refused_not_found, 200)                                                                                          \
+    X(refused_capacity, 150)                                                                                           \
     X(kills, 500)                                                                                                      \
     X(power_losses, 600)                                                                                               \
     X(op_crashes, 100)                                                                                                 \
@@ -71,12 +73,10 @@
     X(leader_changes, 500)                                                                                             \
     X(snapshots, 9000)                                                                                                 \
     X(installs, 100)                                                                                                   \
-    X(snapshots_policies, 0)                                                                                           \
-    X(snapshots_revoking, 0)                                                                                           \
-    X(installs_policies, 0)                                                                                            \
-    X(installs_revoking, 0)                                                                                            \
-    X(lists, 0)                                                                                                        \
-    X(pages, 0)                                                                                                        \
+    X(snapshots_policies, 8000) /* with policies in them */                                                            \
+    X(snapshots_revoking, 6000) /* … with grants that are being revoked */                                           \
+    X(installs_policies, 100)                                                                                          \
+    X(installs_revoking, 80)                                                                                           \
     X(entries, 90000)                                                                                                  \
     X(comparisons, 40000)
 
