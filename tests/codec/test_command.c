@@ -10,46 +10,7 @@
 #include "base/limits.h"
 #include "codec/frame.h"
 #include "core/rules.h"
-#include "sample.h"
-
-#define ARENA_FACTOR 64u
-
-struct fixture {
-    struct arena sample_arena;
-    struct arena arena;
-    struct buffer body;
-    struct frame frame;
-};
-
-static int setup(void **state)
-{
-    struct fixture *f = calloc(1, sizeof *f);
-    assert_non_null(f);
-    arena_init(&f->sample_arena, 0);
-    arena_init(&f->arena, 1);
-    buffer_init(&f->body);
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    arena_close(&f->sample_arena);
-    arena_close(&f->arena);
-    buffer_close(&f->body);
-    free(f);
-    return 0;
-}
-
-static bool round_trip(struct fixture *f, const struct frame *frame)
-{
-    buffer_clear(&f->body);
-    frame_encode(frame, &f->body);
-    arena_close(&f->arena);
-    arena_init(&f->arena, ARENA_FACTOR * f->body.len);
-    return frame_decode(frame->kind, buffer_slice(&f->body), &f->arena, &f->frame, NULL) == ERROR_NONE;
-}
+#include "fixture.h"
 
 static void encode_command(void *arg)
 {
@@ -76,7 +37,7 @@ static bool command_is_taken(struct fixture *f, struct command command)
     }
     struct frame_operation operation = {.command = command};
     struct frame frame = {.kind = FRAME_OPERATIONS, .operations = {.operations = &operation, .n_operations = 1}};
-    assert_true(round_trip(f, &frame));
+    assert_true(fixture_round_trip(f, &frame));
     assert_frame_equal(&frame, &f->frame);
     return true;
 }
@@ -341,10 +302,8 @@ static bool decode_revoke(struct fixture *f, const char *altered, size_t len, si
                   "\x28\0";
     const size_t revoke = sizeof body - 1 - 13;
     memcpy(body + revoke + at, altered, len);
-    arena_close(&f->arena);
-    arena_init(&f->arena, ARENA_FACTOR * sizeof body);
     struct slice bytes = {.base = (const uint8_t *)body, .len = sizeof body - 1};
-    return frame_decode(FRAME_OPERATIONS, bytes, &f->arena, &f->frame, NULL) == ERROR_NONE;
+    return fixture_decode_untold(f, FRAME_OPERATIONS, bytes) == ERROR_NONE;
 }
 
 /* What no honest member sends. */
@@ -381,7 +340,7 @@ static void rules_are_raised_to_versions_that_this_build_knows(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
         TEST(names_are_taken_up_to_their_length_and_in_their_alphabet),
         TEST(occurrences_keys_and_metadata_are_taken_up_to_their_length),
         TEST(numbers_are_taken_within_their_range),

@@ -8,58 +8,13 @@
 
 #include "base/limits.h"
 #include "codec/frame.h"
-#include "sample.h"
-
-#define ARENA_FACTOR 64u
-
-struct fixture {
-    struct arena sample_arena;
-    struct arena arena;
-    struct buffer body;
-    struct sample_frame samples[SAMPLE_FRAMES];
-    size_t n_samples;
-    struct frame frame;
-};
-
-static int setup(void **state)
-{
-    struct fixture *f = calloc(1, sizeof *f);
-    assert_non_null(f);
-    arena_init(&f->sample_arena, 0);
-    arena_init(&f->arena, 1);
-    buffer_init(&f->body);
-    f->n_samples = sample_frames(&f->sample_arena, f->samples);
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    arena_close(&f->sample_arena);
-    arena_close(&f->arena);
-    buffer_close(&f->body);
-    free(f);
-    return 0;
-}
-
-static bool decode(struct fixture *f, enum frame_kind kind, struct slice body)
-{
-    struct error_text text;
-    memset(&text, 0, sizeof text);
-    arena_close(&f->arena);
-    arena_init(&f->arena, ARENA_FACTOR * body.len + 1);
-    enum error error = frame_decode(kind, body, &f->arena, &f->frame, &text);
-    assert_true(error == ERROR_NONE || error == ERROR_INVALID);
-    assert_int_equal(text.text[0] != 0, error != ERROR_NONE);
-    return error == ERROR_NONE;
-}
+#include "fixture.h"
 
 /* A body as another sender might write it. */
 static bool decode_text(struct fixture *f, enum frame_kind kind, const char *text, size_t len)
 {
     uint8_t *copy = exact_copy((const uint8_t *)text, len);
-    bool taken = decode(f, kind, (struct slice){.base = copy, .len = len});
+    bool taken = fixture_decode(f, kind, (struct slice){.base = copy, .len = len});
     free(copy);
     return taken;
 }
@@ -81,8 +36,8 @@ static void every_kind_has_a_sample_a_name_and_a_bound(void **state)
     assert_int_equal(frame_limit(FRAME_KINDS), 0);
     assert_int_equal(frame_limit(UINT32_MAX), 0);
     assert_string_equal(frame_kind_name((enum frame_kind)FRAME_KINDS), "unknown");
-    assert_false(decode(f, (enum frame_kind)0, slice_of("")));
-    assert_false(decode(f, FRAME_KINDS, slice_of("")));
+    assert_false(fixture_decode(f, (enum frame_kind)0, slice_of("")));
+    assert_false(fixture_decode(f, FRAME_KINDS, slice_of("")));
 }
 
 static void encoding_gives_the_golden_bytes_and_they_decode_to_the_same(void **state)
@@ -93,7 +48,7 @@ static void encoding_gives_the_golden_bytes_and_they_decode_to_the_same(void **s
         buffer_clear(&f->body);
         frame_encode(&sample->frame, &f->body);
         assert_golden(sample->name, buffer_slice(&f->body));
-        assert_true(decode(f, sample->frame.kind, buffer_slice(&f->body)));
+        assert_true(fixture_decode(f, sample->frame.kind, buffer_slice(&f->body)));
         assert_frame_equal(&sample->frame, &f->frame);
     }
 }
@@ -115,7 +70,7 @@ static void every_truncation_is_refused_or_ends_between_two_items(void **state)
         size_t taken = 0;
         for (size_t len = 0; len < f->body.len; len++) {
             uint8_t *copy = exact_copy(f->body.base, len);
-            bool decoded = decode(f, sample->kind, (struct slice){.base = copy, .len = len});
+            bool decoded = fixture_decode(f, sample->kind, (struct slice){.base = copy, .len = len});
             taken += decoded;
             if (decoded && sample->kind == FRAME_OPERATIONS) {
                 assert_true(f->frame.operations.n_operations < sample->operations.n_operations);
@@ -158,7 +113,7 @@ static void alter_every_byte(struct fixture *f, const struct frame *sample)
         for (unsigned flip = 1; flip < 256; flip++) {
             uint8_t *copy = exact_copy(f->body.base, f->body.len);
             copy[at] ^= (uint8_t)flip;
-            if (decode(f, sample->kind, (struct slice){.base = copy, .len = f->body.len})) {
+            if (fixture_decode(f, sample->kind, (struct slice){.base = copy, .len = f->body.len})) {
                 struct frame second;
                 buffer_clear(&again);
                 arena_clear(&second_arena);
@@ -213,7 +168,7 @@ static void a_field_that_is_not_known_ends_every_frame_but_the_hello(void **stat
         if (sample->kind == FRAME_SNAPSHOT_CHUNK) {
             continue; /* that is three bytes more of the chunk */
         }
-        assert_int_equal(decode(f, sample->kind, buffer_slice(&f->body)), sample->kind == FRAME_HELLO);
+        assert_int_equal(fixture_decode(f, sample->kind, buffer_slice(&f->body)), sample->kind == FRAME_HELLO);
     }
 }
 
@@ -266,7 +221,7 @@ static bool decode_log_entry(struct fixture *f, uint32_t type, uint32_t stated, 
     f->body.base[f->body.len - 3] = (uint8_t)type;
     f->body.base[f->body.len - 1] = (uint8_t)stated;
     buffer_append(&f->body, payload, present);
-    return decode(f, FRAME_APPEND_ENTRIES, buffer_slice(&f->body));
+    return fixture_decode(f, FRAME_APPEND_ENTRIES, buffer_slice(&f->body));
 }
 
 static void log_entries_must_be_whole_aligned_and_of_a_known_type(void **state)
@@ -300,7 +255,7 @@ static void more_log_entries_than_the_limit_abort_the_sender_and_are_refused(voi
     struct frame frame = {.kind = FRAME_APPEND_ENTRIES, .append_entries = {.entries = entries}};
     frame.append_entries.n_entries = LIMIT_APPEND_ENTRIES;
     frame_encode(&frame, &f->body);
-    assert_true(decode(f, FRAME_APPEND_ENTRIES, buffer_slice(&f->body)));
+    assert_true(fixture_decode(f, FRAME_APPEND_ENTRIES, buffer_slice(&f->body)));
     /* One more, by hand: its message behind the others, its bytes at the end. */
     uint32_t len = bytes_get_u32(f->body.base);
     struct buffer more;
@@ -310,7 +265,7 @@ static void more_log_entries_than_the_limit_abort_the_sender_and_are_refused(voi
     buffer_append(&more, "\x2a\x0d\x09\0\0\0\0\0\0\0\0\x10\1\x18\x08", 15);
     buffer_append(&more, f->body.base + 4 + len, f->body.len - 4 - len);
     buffer_append(&more, "12345678", 8);
-    assert_false(decode(f, FRAME_APPEND_ENTRIES, buffer_slice(&more)));
+    assert_false(fixture_decode(f, FRAME_APPEND_ENTRIES, buffer_slice(&more)));
     buffer_close(&more);
     frame.append_entries.n_entries = LIMIT_APPEND_ENTRIES + 1;
     assert_true(aborts(encode_frame, &frame));
@@ -324,7 +279,7 @@ static void a_message_of_many_small_log_entries_is_refused_before_it_takes_memor
     for (uint32_t i = 0; i < len; i += 2) {
         buffer_append(&f->body, "\x2a\0", 2);
     }
-    assert_false(decode(f, FRAME_APPEND_ENTRIES, buffer_slice(&f->body)));
+    assert_false(fixture_decode(f, FRAME_APPEND_ENTRIES, buffer_slice(&f->body)));
     assert_int_equal(f->arena.used, 0);
 }
 
@@ -354,15 +309,15 @@ static void the_longest_chunk_configuration_and_founding_answer_fit(void **state
     struct frame frame = {.kind = FRAME_SNAPSHOT_CHUNK};
     frame.snapshot_chunk.bytes = sample_long(&f->sample_arena, LIMIT_SNAPSHOT_CHUNK_BYTES);
     frame_encode(&frame, &f->body);
-    assert_true(decode(f, frame.kind, buffer_slice(&f->body)));
+    assert_true(fixture_decode(f, frame.kind, buffer_slice(&f->body)));
     buffer_append(&f->body, "x", 1);
-    assert_false(decode(f, frame.kind, buffer_slice(&f->body)));
+    assert_false(fixture_decode(f, frame.kind, buffer_slice(&f->body)));
 
     frame = (struct frame){.kind = FRAME_INSTALL_SNAPSHOT};
     frame.install_snapshot.configuration = sample_long(&f->sample_arena, LIMIT_CONFIGURATION_BYTES);
     buffer_clear(&f->body);
     frame_encode(&frame, &f->body);
-    assert_true(decode(f, frame.kind, buffer_slice(&f->body)));
+    assert_true(fixture_decode(f, frame.kind, buffer_slice(&f->body)));
 
     struct frame_member founders[LIMIT_MEMBERS] = {0};
     for (size_t i = 0; i < LIMIT_MEMBERS; i++) {
@@ -376,7 +331,7 @@ static void the_longest_chunk_configuration_and_founding_answer_fit(void **state
     frame.founding_answer.n_founders = LIMIT_MEMBERS;
     buffer_clear(&f->body);
     frame_encode(&frame, &f->body);
-    assert_true(decode(f, frame.kind, buffer_slice(&f->body)));
+    assert_true(fixture_decode(f, frame.kind, buffer_slice(&f->body)));
     assert_frame_equal(&frame, &f->frame);
 }
 
@@ -401,18 +356,18 @@ static void texts_one_byte_too_long_are_refused(void **state)
     struct frame frame = {.kind = FRAME_INSTALL_SNAPSHOT};
     frame.install_snapshot.configuration = sample_long(&f->sample_arena, LIMIT_CONFIGURATION_BYTES);
     frame_encode(&frame, &f->body);
-    assert_true(decode(f, frame.kind, buffer_slice(&f->body)));
+    assert_true(fixture_decode(f, frame.kind, buffer_slice(&f->body)));
     lengthen(&f->body, LIMIT_CONFIGURATION_BYTES);
-    assert_false(decode(f, frame.kind, buffer_slice(&f->body)));
+    assert_false(fixture_decode(f, frame.kind, buffer_slice(&f->body)));
 
     frame = (struct frame){.kind = FRAME_FOUNDING_QUESTION};
     frame.founding_question.spec = sample_long(&f->sample_arena, LIMIT_SPEC_BYTES);
     frame.founding_question.name = slice_of("n1");
     buffer_clear(&f->body);
     frame_encode(&frame, &f->body);
-    assert_true(decode(f, frame.kind, buffer_slice(&f->body)));
+    assert_true(fixture_decode(f, frame.kind, buffer_slice(&f->body)));
     lengthen(&f->body, LIMIT_SPEC_BYTES);
-    assert_false(decode(f, frame.kind, buffer_slice(&f->body)));
+    assert_false(fixture_decode(f, frame.kind, buffer_slice(&f->body)));
 
     for (size_t i = 0; i < f->n_samples; i++) {
         frame = f->samples[i].frame;
@@ -420,9 +375,9 @@ static void texts_one_byte_too_long_are_refused(void **state)
             frame.hello.http_address = sample_long(&f->sample_arena, LIMIT_ADDRESS_BYTES);
             buffer_clear(&f->body);
             frame_encode(&frame, &f->body);
-            assert_true(decode(f, frame.kind, buffer_slice(&f->body)));
+            assert_true(fixture_decode(f, frame.kind, buffer_slice(&f->body)));
             lengthen(&f->body, LIMIT_ADDRESS_BYTES);
-            assert_false(decode(f, frame.kind, buffer_slice(&f->body)));
+            assert_false(fixture_decode(f, frame.kind, buffer_slice(&f->body)));
         }
     }
 }
@@ -432,14 +387,14 @@ static void a_body_over_the_bound_of_its_kind_is_refused_unread(void **state)
     struct fixture *f = *state;
     for (unsigned kind = FRAME_HELLO; kind < FRAME_KINDS; kind++) {
         struct slice nowhere = {.base = (const uint8_t *)"", .len = frame_limit(kind) + 1};
-        assert_false(decode(f, (enum frame_kind)kind, nowhere));
+        assert_false(fixture_decode(f, (enum frame_kind)kind, nowhere));
     }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup_samples, fixture_teardown)
         TEST(every_kind_has_a_sample_a_name_and_a_bound),
         TEST(encoding_gives_the_golden_bytes_and_they_decode_to_the_same),
         TEST(every_truncation_is_refused_or_ends_between_two_items),

@@ -11,52 +11,7 @@
 #include "codec/frame.h"
 #include "codec/snapshot.h"
 #include "core/rules.h"
-#include "sample.h"
-
-#define ARENA_FACTOR 64u
-
-struct fixture {
-    struct arena sample_arena;
-    struct arena arena;
-    struct buffer body;
-    struct sample_frame samples[SAMPLE_FRAMES];
-    size_t n_samples;
-    struct frame frame;
-};
-
-static int setup(void **state)
-{
-    struct fixture *f = calloc(1, sizeof *f);
-    assert_non_null(f);
-    arena_init(&f->sample_arena, 0);
-    arena_init(&f->arena, 1);
-    buffer_init(&f->body);
-    f->n_samples = sample_frames(&f->sample_arena, f->samples);
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    arena_close(&f->sample_arena);
-    arena_close(&f->arena);
-    buffer_close(&f->body);
-    free(f);
-    return 0;
-}
-
-static bool decode(struct fixture *f, enum frame_kind kind, struct slice body)
-{
-    struct error_text text;
-    memset(&text, 0, sizeof text);
-    arena_close(&f->arena);
-    arena_init(&f->arena, ARENA_FACTOR * body.len + 1);
-    enum error error = frame_decode(kind, body, &f->arena, &f->frame, &text);
-    assert_true(error == ERROR_NONE || error == ERROR_INVALID);
-    assert_int_equal(text.text[0] != 0, error != ERROR_NONE);
-    return error == ERROR_NONE;
-}
+#include "fixture.h"
 
 static const struct frame *sample_of(const struct fixture *f, const char *name)
 {
@@ -90,13 +45,13 @@ static void founders_come_with_a_list_and_with_nothing_else(void **state)
     uint8_t *state_byte = &f->body.base[f->body.len - 1];
     assert_int_equal(*state_byte, FOUNDING_EMPTY);
     *state_byte = FOUNDING_LIST;
-    assert_false(decode(f, FRAME_FOUNDING_ANSWER, buffer_slice(&f->body)));
+    assert_false(fixture_decode(f, FRAME_FOUNDING_ANSWER, buffer_slice(&f->body)));
     *state_byte = FOUNDING_NONE;
-    assert_true(decode(f, FRAME_FOUNDING_ANSWER, buffer_slice(&f->body)));
+    assert_true(fixture_decode(f, FRAME_FOUNDING_ANSWER, buffer_slice(&f->body)));
     *state_byte = 0;
-    assert_false(decode(f, FRAME_FOUNDING_ANSWER, buffer_slice(&f->body)));
+    assert_false(fixture_decode(f, FRAME_FOUNDING_ANSWER, buffer_slice(&f->body)));
     *state_byte = 4;
-    assert_false(decode(f, FRAME_FOUNDING_ANSWER, buffer_slice(&f->body)));
+    assert_false(fixture_decode(f, FRAME_FOUNDING_ANSWER, buffer_slice(&f->body)));
 }
 
 static void a_hello_needs_versions_in_order_and_proper_names(void **state)
@@ -134,12 +89,12 @@ static void a_hello_whose_state_formats_make_no_range_is_refused(void **state)
     frame_encode(sample_of(f, "hello"), &f->body);
     uint8_t *oldest = &f->body.base[f->body.len - 4];
     assert_int_equal(*oldest, 4);
-    assert_true(decode(f, FRAME_HELLO, buffer_slice(&f->body)));
+    assert_true(fixture_decode(f, FRAME_HELLO, buffer_slice(&f->body)));
     assert_int_equal(f->frame.hello.state_newest, 5);
     *oldest = 6;
-    assert_false(decode(f, FRAME_HELLO, buffer_slice(&f->body)));
+    assert_false(fixture_decode(f, FRAME_HELLO, buffer_slice(&f->body)));
     *oldest = 0;
-    assert_false(decode(f, FRAME_HELLO, buffer_slice(&f->body)));
+    assert_false(fixture_decode(f, FRAME_HELLO, buffer_slice(&f->body)));
 }
 
 static void the_versions_of_this_build_are_ranges_that_a_hello_may_state(void **state)
@@ -148,7 +103,7 @@ static void the_versions_of_this_build_are_ranges_that_a_hello_may_state(void **
     struct frame frame = *sample_of(f, "hello");
     frame_hello_set_versions(&frame.hello);
     frame_encode(&frame, &f->body);
-    assert_true(decode(f, FRAME_HELLO, buffer_slice(&f->body)));
+    assert_true(fixture_decode(f, FRAME_HELLO, buffer_slice(&f->body)));
     assert_frame_equal(&frame, &f->frame);
     assert_int_equal(frame.hello.protocol_newest, PROTOCOL_VERSION_NEWEST);
     assert_int_equal(frame.hello.rules_newest, rules_version_newest());
@@ -158,7 +113,7 @@ static void the_versions_of_this_build_are_ranges_that_a_hello_may_state(void **
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup_samples, fixture_teardown)
         TEST(founders_come_with_a_list_and_with_nothing_else),
         TEST(a_hello_needs_versions_in_order_and_proper_names),
         TEST(a_hello_whose_state_formats_make_no_range_is_refused),

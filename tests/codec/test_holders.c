@@ -8,43 +8,11 @@
 
 #include "base/limits.h"
 #include "codec/frame.h"
-#include "sample.h"
-
-#define ARENA_FACTOR 64u
-
-struct fixture {
-    struct arena sample_arena;
-    struct arena arena;
-    struct buffer body;
-    struct frame frame;
-};
-
-static int setup(void **state)
-{
-    struct fixture *f = calloc(1, sizeof *f);
-    assert_non_null(f);
-    arena_init(&f->sample_arena, 0);
-    arena_init(&f->arena, 1);
-    buffer_init(&f->body);
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    arena_close(&f->sample_arena);
-    arena_close(&f->arena);
-    buffer_close(&f->body);
-    free(f);
-    return 0;
-}
+#include "fixture.h"
 
 static bool decode(struct fixture *f)
 {
-    arena_close(&f->arena);
-    arena_init(&f->arena, ARENA_FACTOR * f->body.len);
-    return frame_decode(FRAME_OUTCOMES, buffer_slice(&f->body), &f->arena, &f->frame, NULL) == ERROR_NONE;
+    return fixture_decode_untold(f, FRAME_OUTCOMES, buffer_slice(&f->body)) == ERROR_NONE;
 }
 
 static const struct grant_view *every_slot(struct fixture *f)
@@ -192,7 +160,7 @@ static void hostile_sharing_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
         TEST(shared_holders_cross_once),
         TEST(what_is_shared_is_shared_on),
         TEST(a_result_that_shares_what_it_has_not_aborts_its_sender),

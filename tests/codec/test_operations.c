@@ -9,46 +9,7 @@
 
 #include "base/limits.h"
 #include "codec/frame.h"
-#include "sample.h"
-
-#define ARENA_FACTOR 64u
-
-struct fixture {
-    struct arena sample_arena;
-    struct arena arena;
-    struct buffer body;
-    struct frame frame;
-};
-
-static int setup(void **state)
-{
-    struct fixture *f = calloc(1, sizeof *f);
-    assert_non_null(f);
-    arena_init(&f->sample_arena, 0);
-    arena_init(&f->arena, 1);
-    buffer_init(&f->body);
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    arena_close(&f->sample_arena);
-    arena_close(&f->arena);
-    buffer_close(&f->body);
-    free(f);
-    return 0;
-}
-
-static bool round_trip(struct fixture *f, const struct frame *frame)
-{
-    buffer_clear(&f->body);
-    frame_encode(frame, &f->body);
-    arena_close(&f->arena);
-    arena_init(&f->arena, ARENA_FACTOR * f->body.len);
-    return frame_decode(frame->kind, buffer_slice(&f->body), &f->arena, &f->frame, NULL) == ERROR_NONE;
-}
+#include "fixture.h"
 
 static void random_operations_come_back_and_are_never_longer_than_they_say(void **state)
 {
@@ -66,7 +27,7 @@ static void random_operations_come_back_and_are_never_longer_than_they_say(void 
         }
         struct frame frame = {.kind = FRAME_OPERATIONS,
                               .operations = {.sequence = round, .operations = operations, .n_operations = n}};
-        assert_true(round_trip(f, &frame));
+        assert_true(fixture_round_trip(f, &frame));
         assert_frame_equal(&frame, &f->frame);
         assert_true(n == 0 || f->body.len <= bound);
     }
@@ -92,7 +53,7 @@ static void random_outcomes_come_back_and_are_never_longer_than_they_say(void **
         if (bound > LIMIT_FRAME_OUTCOMES_BYTES) {
             continue;
         }
-        assert_true(round_trip(f, &frame));
+        assert_true(fixture_round_trip(f, &frame));
         assert_frame_equal(&frame, &f->frame);
         assert_true(n == 0 || f->body.len <= bound);
     }
@@ -111,7 +72,7 @@ static void every_command_fits_an_operations_frame_filled_by_its_sizes(void **st
             many[i] = operations[which];
         }
         struct frame frame = {.kind = FRAME_OPERATIONS, .operations = {.operations = many, .n_operations = n}};
-        assert_true(round_trip(f, &frame));
+        assert_true(fixture_round_trip(f, &frame));
         assert_int_equal(f->frame.operations.n_operations, n);
         free(many);
     }
@@ -176,7 +137,7 @@ static void outcomes_with_every_slot_come_back_whole_and_fit_a_frame(void **stat
     results[1].outcome = (struct outcome){.code = OUTCOME_DONE, .runs = longest_runs(f), .n_runs = LIMIT_SLOTS};
     for (size_t i = 0; i < 2; i++) {
         struct frame frame = {.kind = FRAME_OUTCOMES, .outcomes = {.results = &results[i], .n_results = 1}};
-        assert_true(round_trip(f, &frame));
+        assert_true(fixture_round_trip(f, &frame));
         assert_frame_equal(&frame, &f->frame);
         assert_true(f->body.len <= frame_operation_result_size(&results[i]));
         assert_true(7 * frame_operation_result_size(&results[i]) <= LIMIT_FRAME_OUTCOMES_BYTES);
@@ -196,7 +157,7 @@ static void a_frame_of_the_shortest_outcomes_fits_64_times_its_memory(void **sta
             many[i] = result;
         }
         struct frame frame = {.kind = FRAME_OUTCOMES, .outcomes = {.results = many, .n_results = n}};
-        assert_true(round_trip(f, &frame));
+        assert_true(fixture_round_trip(f, &frame));
         assert_int_equal(f->frame.outcomes.n_results, n);
         free(many);
     }
@@ -210,7 +171,7 @@ static void a_frame_that_would_take_more_memory_than_it_may_is_refused(void **st
         results[i] = (struct frame_operation_result){.status = OPERATION_UNKNOWN};
     }
     struct frame frame = {.kind = FRAME_OUTCOMES, .outcomes = {.results = results, .n_results = 1000}};
-    assert_true(round_trip(f, &frame));
+    assert_true(fixture_round_trip(f, &frame));
     size_t needed = f->arena.used;
     for (size_t limit = needed / 16; limit < needed; limit += needed / 16) {
         arena_close(&f->arena);
@@ -228,7 +189,7 @@ static void the_name_of_a_wrong_field_comes_back_as_text_of_its_own(void **state
         .outcome = {.code = OUTCOME_INVALID_FIELD, .field = "estimated_duration_ms"},
     };
     struct frame frame = {.kind = FRAME_OUTCOMES, .outcomes = {.results = &result, .n_results = 1}};
-    assert_true(round_trip(f, &frame));
+    assert_true(fixture_round_trip(f, &frame));
     assert_string_equal(f->frame.outcomes.results[0].outcome.field, "estimated_duration_ms");
     assert_ptr_not_equal(f->frame.outcomes.results[0].outcome.field, result.outcome.field);
 }
@@ -340,9 +301,7 @@ static bool decode_outcome(struct fixture *f, const char *outcome, size_t len)
     const uint8_t head[] = {0x1a, (uint8_t)(13 + len), 0x09, 1, 0, 0, 0, 0, 0, 0, 0, 0x10, 1, 0x1a, (uint8_t)len};
     buffer_append(&f->body, head, sizeof head);
     buffer_append(&f->body, outcome, len);
-    arena_close(&f->arena);
-    arena_init(&f->arena, ARENA_FACTOR * f->body.len);
-    return frame_decode(FRAME_OUTCOMES, buffer_slice(&f->body), &f->arena, &f->frame, NULL) == ERROR_NONE;
+    return fixture_decode_untold(f, FRAME_OUTCOMES, buffer_slice(&f->body)) == ERROR_NONE;
 }
 #define DECODE(f, outcome) decode_outcome(f, outcome, sizeof(outcome) - 1)
 
@@ -387,7 +346,7 @@ static void more_runs_than_slots_are_refused(void **state)
     struct frame_operation_result result = {.status = OPERATION_APPLIED,
                                             .outcome = {.code = OUTCOME_DONE, .runs = runs, .n_runs = LIMIT_SLOTS}};
     struct frame frame = {.kind = FRAME_OUTCOMES, .outcomes = {.results = &result, .n_results = 1}};
-    assert_true(round_trip(f, &frame));
+    assert_true(fixture_round_trip(f, &frame));
     /* The lengths of result and outcome, two bytes each, and a run behind the others. */
     uint8_t *result_len = NULL;
     for (uint8_t *p = f->body.base; result_len == NULL; p++) {
@@ -401,15 +360,13 @@ static void more_runs_than_slots_are_refused(void **state)
         len[1] = (uint8_t)(value / 128);
     }
     buffer_append(&f->body, "\x6a\x12" RUN, more);
-    arena_close(&f->arena);
-    arena_init(&f->arena, ARENA_FACTOR * f->body.len);
-    assert_int_equal(frame_decode(FRAME_OUTCOMES, buffer_slice(&f->body), &f->arena, &f->frame, NULL), ERROR_INVALID);
+    assert_int_equal(fixture_decode_untold(f, FRAME_OUTCOMES, buffer_slice(&f->body)), ERROR_INVALID);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
         TEST(random_operations_come_back_and_are_never_longer_than_they_say),
         TEST(random_outcomes_come_back_and_are_never_longer_than_they_say),
         TEST(every_command_fits_an_operations_frame_filled_by_its_sizes),

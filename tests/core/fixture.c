@@ -191,6 +191,18 @@ struct policy policy_default(void)
     return policy;
 }
 
+struct policy policy_full(void)
+{
+    struct policy policy = {.estimate_ms = 1000,
+                            .margin_ms = 2000,
+                            .max_ttl_ms = HOUR_MS,
+                            .min_hold_ms = 5000,
+                            .slots = 3,
+                            .max_attempts = 4,
+                            .description = slice_of("nightly backup")};
+    return policy;
+}
+
 struct run_view fixture_kept_run(struct fixture *fixture, uint64_t token)
 {
     static struct run_view runs[LIMIT_RUNS_PER_SCHEDULE + LIMIT_SLOTS];

@@ -80,6 +80,7 @@ uint64_t fixture_take_many(struct fixture *fixture, unsigned n);
 /* Instants by the day: 0 is 2026-01-01; written with an offset when odd. Gives `name`. */
 const char *instant_name(char name[32], int day);
 struct policy policy_default(void);
+struct policy policy_full(void); /* every field another than the default's */
 /* The run with the token, as GET runs shows it; it must be kept. */
 struct run_view fixture_kept_run(struct fixture *fixture, uint64_t token);
 

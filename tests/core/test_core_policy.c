@@ -23,18 +23,6 @@ static void expect_policy(const struct policy_view *view, const struct policy *p
     assert_true(slice_equal(view->policy.description, policy->description));
 }
 
-static struct policy policy_full(void)
-{
-    struct policy policy = {.estimate_ms = 1000,
-                            .margin_ms = 2000,
-                            .max_ttl_ms = HOUR_MS,
-                            .min_hold_ms = 5000,
-                            .slots = 3,
-                            .max_attempts = 4,
-                            .description = slice_of("nightly backup")};
-    return policy;
-}
-
 static uint64_t created_ms(struct fixture *f)
 {
     struct lock_table_frozen *frozen = lock_table_freeze(f->table);

@@ -10,18 +10,6 @@
 
 #include "base/limits.h"
 
-static struct policy policy_full(void)
-{
-    struct policy policy = {.estimate_ms = 1000,
-                            .margin_ms = 2000,
-                            .max_ttl_ms = HOUR_MS,
-                            .min_hold_ms = 5000,
-                            .slots = 3,
-                            .max_attempts = 4,
-                            .description = slice_of("nightly backup")};
-    return policy;
-}
-
 /* ---- the TTL rule ---- */
 
 static void expect_ttl(struct fixture *f, struct ask ask, uint64_t ttl_ms)
