@@ -1,9 +1,9 @@
 /* The account: what clients have asked, and what may be believed about it. */
-#include "audit_private.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "audit_private.h"
 
 void *audit_grow(void *base, size_t n, size_t *capacity, size_t size)
 {

@@ -181,7 +181,6 @@ static void add_grant(const struct acquisition *acquisition)
     audit->grants[audit->n_grants++] = (struct grant){
         .token = token,
         .schedule = (unsigned)(schedule - audit->schedules),
-        .key = acquisition->ask->key,
         .ask = (uint64_t)(acquisition->ask - audit->asks),
         .occurrence = acquisition->occurrence,
         .holder = arena_copy(&audit->arena, command->holder),

@@ -1,7 +1,7 @@
 /* Lists of locks and policies: whatever page of them is asked for, it shows what the model holds. */
-#include "audit_private.h"
-
 #include <string.h>
+
+#include "audit_private.h"
 
 static bool has_prefix(struct slice id, struct slice prefix)
 {

@@ -1,6 +1,5 @@
 /* The model: what the contract says becomes of each command. One array entry for each token that was ever given out, one
  * for each schedule; nothing is packed, indexed or forgotten. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "audit_private.h"

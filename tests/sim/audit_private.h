@@ -27,7 +27,6 @@ struct unheard {
 struct grant {
     uint64_t token;
     unsigned schedule;
-    uint64_t key;
     uint64_t ask; /* that it was granted for */
     int occurrence;
     struct slice holder, occurrence_text, metadata;

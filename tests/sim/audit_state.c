@@ -1,9 +1,8 @@
 /* What nodes do and show: the first that applies an index is held against the model, the others against the first. */
-#include "audit_private.h"
-
 #include <stdlib.h>
 #include <string.h>
 
+#include "audit_private.h"
 #include "base/checksum.h"
 
 #define CHECK_EVERY 32u /* applied entries between two looks at a table's inside */
