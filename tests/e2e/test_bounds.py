@@ -440,12 +440,15 @@ def test_a_stopped_follower():
         queues = LIMIT["PEER_RAFT_QUEUE_BYTES"] + LIMIT["PEER_OPERATIONS_QUEUE_BYTES"] + LIMIT["PEER_CHUNK_QUEUE_BYTES"]
         waited = max((int(found) for found in re.findall(r"while (\d+) bytes waited", leader.log)), default=0)
         peaks, ends = [[(size - usual) / MIB for size in sizes] for sizes in (peaks, ends)]
-        most = (queues + LOG_IN_MEMORY) / MIB
+        # What the allocator keeps of buffers that grew to the longest frame differs from run to run; without a bound it would
+        # be the load's own size, over a GiB.
+        kept = 2 * LIMIT["FRAME_RAFT_BYTES"] / MIB
+        most = (queues + LOG_IN_MEMORY) / MIB + kept
         note = (f"{count} operations, up to {waited / MIB:.1f} MiB waited; {usual / MIB:.1f} MiB before; meanwhile "
-                f"{' '.join(f'{size:+.1f}' for size in peaks)} (queues and log: at most +{most:.0f}), afterwards "
+                f"{' '.join(f'{size:+.1f}' for size in peaks)} (queues, log and buffers: at most +{most:.0f}), afterwards "
                 f"{' '.join(f'{size:+.1f}' for size in ends)}")  # fmt: skip
         check(max(peaks) <= most, f"more than queues and log: {note}")
-        check(peaks[2] - peaks[1] <= 16 and ends[2] - ends[1] <= 16, f"the third time takes more than the second: {note}")
+        check(peaks[2] - peaks[1] <= kept and ends[2] - ends[1] <= kept, f"the third time takes more than the second: {note}")
         return note
 
 
