@@ -37,10 +37,10 @@ void lock_table_apply(struct lock_table *table, const struct apply_context *cont
 
 /* ---- reading ---- */
 
-/* State time at which the next thing ends; UINT64_MAX when nothing is pending. The leader proposes a tick then. */
+/* State time at which the next thing ends or is forgotten; UINT64_MAX when nothing is pending. */
 uint64_t lock_table_next_deadline(const struct lock_table *table);
 
-/* … and the same but for forgetting, which is about days: what must not be late by more than a tick. UINT64_MAX: none. */
+/* … and the same but for forgetting, which is about days: the leader proposes a tick then. UINT64_MAX: none. */
 uint64_t lock_table_next_lock_deadline(const struct lock_table *table);
 
 struct lock_table_counts {
