@@ -211,7 +211,7 @@ static enum error bootstrap_log(struct storage *storage, const struct storage_en
     struct disk_file *file = NULL;
     size_t payload = STORAGE_ENTRY_HEADER_BYTES + first->data.len;
     CHECK(storage_record_bytes(payload) <= storage->options.segment_bytes - LIMIT_BLOCK_BYTES);
-    enum error error = storage_segment_make(disk, &storage->owner, 1, storage->options.segment_bytes, 0, failure);
+    enum error error = storage_segment_make_first(disk, &storage->owner, storage->options.segment_bytes, failure);
     storage_path_segment(path, 1);
     if (error == ERROR_NONE) {
         error = storage_io_open(disk, path, DISK_WRITE, &file, failure);

@@ -204,9 +204,9 @@ struct storage_segment {
 void storage_segment_header_encode(uint8_t *block, uint64_t number, uint64_t bytes, const struct storage_owner *owner);
 enum error storage_segment_header_check(const uint8_t *base, size_t len, uint64_t number, uint64_t bytes,
                                         const struct storage_owner *owner, struct error_text *text) MUST_CHECK;
-/* Makes segment `number`, durable under its name: from the spare one, or new and filled with zeros (spare 0). */
-enum error storage_segment_make(const struct disk *disk, const struct storage_owner *owner, uint64_t number,
-                                uint64_t bytes, uint64_t spare, struct storage_failure *failure) MUST_CHECK;
+/* Makes segment 1, filled with zeros, durable under its name. */
+enum error storage_segment_make_first(const struct disk *disk, const struct storage_owner *owner, uint64_t bytes,
+                                      struct storage_failure *failure) MUST_CHECK;
 
 struct storage_prepare {
     struct work work;

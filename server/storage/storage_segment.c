@@ -96,28 +96,42 @@ static enum error segment_write(const struct disk *disk, const struct storage_ow
     return error;
 }
 
-enum error storage_segment_make(const struct disk *disk, const struct storage_owner *owner, uint64_t number,
-                                uint64_t bytes, uint64_t spare, struct storage_failure *failure)
+/* Where the bytes of segment `number` are made ready: in the oldest spare, or in a new file. */
+static void segment_source(char path[STORAGE_PATH_BYTES], uint64_t spare)
 {
-    char from[STORAGE_PATH_BYTES] = STORAGE_PATH_SEGMENT_TMP;
-    char to[STORAGE_PATH_BYTES];
-    enum error error = ERROR_NONE;
-    storage_path_segment(to, number);
     if (spare != 0) {
-        storage_path_segment(from, spare);
+        storage_path_segment(path, spare);
     } else {
-        error = storage_io_unlink(disk, from, true, failure);
+        memcpy(path, STORAGE_PATH_SEGMENT_TMP, sizeof STORAGE_PATH_SEGMENT_TMP);
     }
-    if (error == ERROR_NONE) {
-        error = segment_write(disk, owner, number, bytes, from, spare == 0, failure);
-    }
-    if (error == ERROR_NONE) {
-        error = storage_io_rename(disk, from, to, failure);
-    }
-    if (error == ERROR_NONE) {
-        error = storage_io_sync_directory(disk, STORAGE_PATH_LOG, failure);
-    }
-    return error;
+}
+
+/* Until it is put in its place nobody counts on it. */
+static enum error segment_make_ready(const struct disk *disk, const struct storage_owner *owner, uint64_t number,
+                                     uint64_t bytes, uint64_t spare, struct storage_failure *failure)
+{
+    char path[STORAGE_PATH_BYTES];
+    segment_source(path, spare);
+    enum error error = spare != 0 ? ERROR_NONE : storage_io_unlink(disk, path, true, failure);
+    return error != ERROR_NONE ? error : segment_write(disk, owner, number, bytes, path, spare == 0, failure);
+}
+
+static enum error segment_place(const struct disk *disk, uint64_t number, uint64_t spare,
+                                struct storage_failure *failure)
+{
+    char from[STORAGE_PATH_BYTES];
+    char to[STORAGE_PATH_BYTES];
+    segment_source(from, spare);
+    storage_path_segment(to, number);
+    enum error error = storage_io_rename(disk, from, to, failure);
+    return error != ERROR_NONE ? error : storage_io_sync_directory(disk, STORAGE_PATH_LOG, failure);
+}
+
+enum error storage_segment_make_first(const struct disk *disk, const struct storage_owner *owner, uint64_t bytes,
+                                      struct storage_failure *failure)
+{
+    enum error error = segment_make_ready(disk, owner, 1, bytes, 0, failure);
+    return error != ERROR_NONE ? error : segment_place(disk, 1, 0, failure);
 }
 
 void storage_segment_add(struct storage *storage, const struct storage_segment *segment)
@@ -157,8 +171,17 @@ static void prepare_run(struct work *work)
             return;
         }
     }
-    enum error error = storage_segment_make(disk, &storage->owner, prepare->number, storage->options.segment_bytes,
-                                            prepare->spare, &prepare->failure);
+    enum error error = segment_make_ready(disk, &storage->owner, prepare->number, storage->options.segment_bytes,
+                                          prepare->spare, &prepare->failure);
+    if (error == ERROR_NO_SPACE && prepare->spare == 0) {
+        /* Somebody took what was free a moment ago: the unfinished file gives back what it has. */
+        struct storage_failure unlinking = {0};
+        prepare->no_space = storage_io_unlink(disk, STORAGE_PATH_SEGMENT_TMP, true, &unlinking) == ERROR_NONE;
+        return;
+    }
+    if (error == ERROR_NONE) {
+        error = segment_place(disk, prepare->number, prepare->spare, &prepare->failure);
+    }
     if (error == ERROR_NONE) {
         error = storage_slot_write(&storage->highest, disk, &storage->owner, values, &prepare->failure);
     }

@@ -1,19 +1,24 @@
 """A disk that is full, slow to be noticed, or damaged."""
 
+import errno
 import os
 
 from harness import Cluster, Node, check, check_held, equal, free_port, mount_tmpfs, unique, unmount, wait_for
 
 
 def fill(path, leave):
-    """Takes all but about `leave` bytes of the file system; returns the file that does."""
-    stat = os.statvfs(path)
-    size = stat.f_bavail * stat.f_frsize - leave
+    """Takes all but about `leave` bytes of the file system, while others may take some, too; returns the file that does."""
     name = os.path.join(path, "filler")
-    with open(name, "wb") as file:
-        for _ in range(size // 65536):
-            file.write(bytes(65536))
-    return name
+    with open(name, "wb", buffering=0) as file:
+        while True:
+            stat = os.statvfs(path)
+            if stat.f_bavail * stat.f_frsize < leave + 65536:
+                return name
+            try:
+                file.write(bytes(65536))
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
 
 
 def test_a_leader_without_reserve_refuses_what_grows_and_keeps_what_it_has():

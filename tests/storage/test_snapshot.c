@@ -600,6 +600,32 @@ static void a_full_disk_is_fatal_only_when_the_next_segment_is_needed(void **sta
     reopen(member, true);
 }
 
+/* Between the look for free space and the last byte of the new file somebody else may take it. */
+static void space_that_goes_while_a_segment_is_made_is_waited_for(void **state)
+{
+    struct member *member = *state;
+    const unsigned create = 1, sync = 4, rename = 5;
+    member->world->fault_error = ERROR_NO_SPACE;
+    for (unsigned at = create; at <= rename; at++) {
+        member->world->free_bytes = 0;
+        while (member->storage->current + 1 < member->storage->n_segments) {
+            fill(member, 1, 9000);
+        }
+        world_advance(member->world, 3000); /* the marker is written, and nothing else has to be */
+        member->world->free_bytes = 1ull << 30;
+        member->world->fail_at = member->world->count + at;
+        while (member->world->count < member->world->fail_at) {
+            world_advance(member->world, 100);
+        }
+        assert_int_equal(member->fatals, at <= sync ? 0 : 1);
+        if (at <= sync) {
+            assert_null(world_find(member->world, STORAGE_PATH_SEGMENT_TMP));
+            world_advance(member->world, 1000);
+            assert_true(member->storage->current + 1 < member->storage->n_segments);
+        }
+    }
+}
+
 static void a_snapshot_frees_a_full_disk(void **state)
 {
     struct member *member = *state;
@@ -646,6 +672,7 @@ int main(void)
         TEST(the_log_waits_for_a_snapshot_before_it_takes_its_reserve),
         TEST(the_figures_tell_what_a_snapshot_would_free),
         TEST(a_full_disk_is_fatal_only_when_the_next_segment_is_needed),
+        TEST(space_that_goes_while_a_segment_is_made_is_waited_for),
         TEST(a_snapshot_frees_a_full_disk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
