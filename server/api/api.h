@@ -28,6 +28,7 @@ struct api_input {
     struct slice body;
     struct slice idempotency_key; /* header; absent: none */
     size_t n_idempotency_keys;    /* how many such headers */
+    struct slice last_event_id;   /* header; absent: none */
 };
 
 enum api_route {
@@ -43,6 +44,16 @@ enum api_route {
     API_SCHEDULE_DELETE,
     API_SCHEDULE_LIST,
     API_SCHEDULE_RUNS,
+    API_RENEW_BATCH,
+    API_GROUP_PUT,
+    API_GROUP_GET,
+    API_GROUP_DELETE,
+    API_GROUP_LIST,
+    API_FREEZE_PUT,
+    API_FREEZE_GET,
+    API_FREEZE_DELETE,
+    API_FREEZE_LIST,
+    API_EVENTS,
     API_HEALTH,
     API_HEALTH_LIVE,
     API_HEALTH_READY,
@@ -56,15 +67,34 @@ enum api_kind {
     API_KIND_LOCAL, /* this node answers from what it knows of itself */
     API_KIND_READ,  /* a linearizable read of the table, or a stale one */
     API_KIND_WRITE, /* `command` is to be proposed */
+    API_KIND_STREAM, /* an answer without an end */
 };
 enum api_kind api_route_kind(enum api_route route); /* API_ROUTE_NONE: local */
+
+/* Which events a reader wants. */
+struct api_event_id {
+    uint64_t generation;
+    uint64_t index;
+    uint32_t number;
+};
+struct api_events {
+    struct slice schedule; /* this one's only; absent: any */
+    struct slice prefix;   /* those of schedules (and groups, and scopes) that begin so; absent: any */
+    bool renewals;
+    bool has_last_id; /* the header Last-Event-ID was sent … */
+    bool last_id_is_readable; /* … and is GENERATION-INDEX-N; else, too, the reader gets `reset` */
+    struct api_event_id last_id;
+};
 
 struct api_request {
     enum api_route route;
     bool stale;               /* ?consistency=stale */
     struct slice schedule_id; /* absent on routes without one */
+    struct slice name;        /* of a group, or the scope of a freeze; absent on the other routes */
     struct command command;   /* API_KIND_WRITE; an acquire's key is absent when the client sent none */
+    uint64_t wait_ms;         /* of an acquire */
     struct list_query list;   /* the lists; `limit` alone counts for the runs */
+    struct api_events events; /* API_EVENTS */
 };
 
 /* Codes that aren't outcomes of core. */
@@ -106,11 +136,28 @@ size_t api_body_limit(struct slice method, struct slice path);
 
 /* The answer to a command that was applied. `request` is what api_parse made (with its key filled in). */
 void api_render_outcome(const struct api_request *request, const struct outcome *outcome, struct api_answer *answer);
-void api_render_status(struct slice schedule_id, const struct schedule_view *view, struct api_answer *answer);
+void api_render_status(struct slice schedule_id, const struct schedule_view *view, uint64_t waiting,
+                       struct api_answer *answer);
 /* GET /locks. `rest` says what follows the last of them, and so whether `next` is null, ID or ID!TOKEN. */
 void api_render_locks(const struct grant_view *locks, size_t n, enum list_rest rest, struct api_answer *answer);
-/* GET /schedules/{id} of a schedule that has a policy; `last_run` may be NULL. */
-void api_render_schedule(const struct policy_view *policy, const struct run_view *last_run, struct api_answer *answer);
+/* GET /schedules/{id} of a schedule that has a policy; `last_run` may be NULL. `now_ms` is state time. */
+void api_render_schedule(const struct policy_view *policy, const struct run_view *last_run,
+                         const struct schedule_statistics *statistics, uint64_t now_ms, struct api_answer *answer);
+void api_render_group(const struct group_view *group, struct api_answer *answer);
+void api_render_groups(const struct group_view *groups, size_t n, bool more, struct api_answer *answer);
+void api_render_freeze(const struct freeze_view *freeze, struct api_answer *answer);
+void api_render_freezes(const struct freeze_view *freezes, size_t n, bool more, struct api_answer *answer);
+/* GET of a group or a freeze that isn't there. */
+void api_render_missing(const struct api_request *request, struct api_answer *answer);
+
+/* One event as text/event-stream has it, appended to `text`. The id is GENERATION-INDEX-N in decimal. */
+void api_render_event(uint64_t generation, const struct event *event, struct buffer *text);
+/* Events that aren't in the log, and have no id: a refused acquire, another leader (NULL: none is known), and what a reader
+ * gets whose last id is gone. */
+void api_render_event_refused(const struct api_request *request, const struct outcome *outcome, int64_t wall_ms,
+                              struct buffer *text);
+void api_render_event_leader(const char *leader, uint64_t term, int64_t wall_ms, struct buffer *text);
+void api_render_event_reset(uint64_t generation, uint64_t index, struct buffer *text);
 void api_render_schedules(const struct policy_view *policies, size_t n, bool more, struct api_answer *answer);
 void api_render_runs(const struct run_view *runs, size_t n, struct api_answer *answer);
 /* openapi/baton.yaml, as it was when this was built. */

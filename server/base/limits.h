@@ -25,6 +25,8 @@
 
 /* Bytes of a body. Past it: 413 `body_too_large`, and the connection closes. */
 #define LIMIT_BODY_BYTES         (64u * 1024u)
+/* Bytes of the body of a batch of renewals. Past it: 413 `body_too_large`, and the connection closes. */
+#define LIMIT_BATCH_BODY_BYTES   (512u * 1024u)
 /* Bytes of a body over its bound that are read and thrown away so that the client sees the 413. Past it: the connection is
  * cut. */
 #define LIMIT_BODY_DISCARD_BYTES (1024u * 1024u)
@@ -52,7 +54,7 @@
 #define LIMIT_GIVE_BACKS         1000u
 /* Bytes of memory that one request may take once it is parsed, more than the bounds above let through. Past it: 400
  * `invalid_field` or 413 `body_too_large`. */
-#define LIMIT_REQUEST_BYTES      (256u * 1024u)
+#define LIMIT_REQUEST_BYTES      (1024u * 1024u)
 
 /* ---- Locks ---- */
 
@@ -82,6 +84,41 @@
 /* Milliseconds for which a schedule without policy and lock is remembered, 40 days. Past it: it is forgotten. */
 #define LIMIT_FORGET_MS                (40ull * 24u * 3600u * 1000u)
 
+/* Renewals in one batch. Past it: 400 `invalid_field`. */
+#define LIMIT_RENEWALS                 1000u
+/* Groups. Past it: 507 `capacity` for a new one. */
+#define LIMIT_GROUPS                   10000u
+/* Slots of a group. Past it: 400 `invalid_field`. */
+#define LIMIT_GROUP_SLOTS              10000u
+/* Holders that a refusal by a full group shows. Past it: the oldest are shown, and `held` counts all. */
+#define LIMIT_GROUP_HOLDERS            64u
+/* Freezes. Past it: 507 `capacity` for a new one. */
+#define LIMIT_FREEZES                  1000u
+/* Milliseconds of a freeze, a year. Past it: 400 `invalid_field`. */
+#define LIMIT_FREEZE_MS                (365ull * 24u * 3600u * 1000u)
+
+/* ---- Waiting ---- */
+
+/* Milliseconds for which a request may wait for a lock. Past it: 400 `invalid_field`. */
+#define LIMIT_WAIT_MS       3600000u
+/* Requests that wait for locks at the leader. Past it: 503 `overloaded`. */
+#define LIMIT_WAITERS       100000u
+/* Waiting requests that are looked at in one turn of the loop. Past it: the rest is looked at in the next turns. */
+#define LIMIT_WAITER_LOOKS  512u
+
+/* ---- Events ---- */
+
+/* Events that a node keeps for readers who come back. Past it: the oldest is dropped, and who asks for it gets `reset`. */
+#define LIMIT_EVENTS        65536u
+/* Bytes of these. Past it: the oldest are dropped earlier. */
+#define LIMIT_EVENT_BYTES   (64u * 1024u * 1024u)
+/* Readers of events at one node. Past it: 503 `overloaded`. */
+#define LIMIT_EVENT_READERS 1000u
+/* Bytes of an answer without an end that its reader hasn't taken. Past it: the connection is closed. */
+#define LIMIT_STREAM_BYTES  (256u * 1024u)
+/* Schedules that are told of by name in the metrics, those with a policy. Past it: they are left out and counted. */
+#define LIMIT_METRIC_SCHEDULES 10000u
+
 /* ---- Replication ---- */
 
 /* Bytes of one log entry. Past it: the rest of a turn's operations waits for the next entry. */
@@ -94,6 +131,10 @@
 /* Questions about reads that the leader hasn't answered; one stands for all reads that wait at a member. Past it: they wait
  * at the members, which ask again. */
 #define LIMIT_READ_REQUESTS       1024u
+/* Schedules in one question about reads whose waiting requests are to be counted. Past it: the rest goes into the next one. */
+#define LIMIT_READ_COUNTS         1024u
+/* Waiting operations that one frame takes back. Past it: the sender begins another one. */
+#define LIMIT_CANCELS             4096u
 /* Entries in one message to a follower. Past it: the rest goes into the next message. */
 #define LIMIT_APPEND_ENTRIES      32u
 /* Members of a cluster. Past it: exit 64 at the start. */

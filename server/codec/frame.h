@@ -141,6 +141,7 @@ struct frame_timeout_now {
 struct frame_operation {
     uint64_t number; /* the sender's; the outcome comes back by it */
     struct command command;
+    uint64_t wait_ms; /* what is left of it; 0: it doesn't wait */
 };
 
 struct frame_operations { /* one loop turn of a follower */
@@ -156,6 +157,7 @@ enum operation_status {
     OPERATION_NOT_READY,   /* not proposed */
     OPERATION_OVERLOADED,  /* not proposed */
     OPERATION_UNKNOWN,     /* it may or may not take effect */
+    OPERATION_CANCELLED,   /* it waited, and left the queue because its client had gone: nothing was changed */
 };
 
 /* Refusals of one full schedule show the same holders, and those of hundreds of slots are most of them. So results of one
@@ -174,9 +176,18 @@ struct frame_outcomes {
     size_t n_results;
 };
 
+/* Operations that were passed on with a wait, and whose clients have gone since. */
+struct frame_cancel {
+    uint8_t run_id[16];
+    const uint64_t *numbers;
+    size_t n_numbers; /* 1 … LIMIT_CANCELS */
+};
+
 struct frame_read_index {
     uint8_t run_id[16];
     uint64_t number;
+    const struct slice *waiting_of; /* schedules whose waiting requests are to be counted, at most LIMIT_READ_COUNTS */
+    size_t n_waiting_of;
 };
 
 struct frame_read_index_result {
@@ -184,6 +195,8 @@ struct frame_read_index_result {
     uint64_t number;
     enum operation_status status;
     uint64_t index; /* OPERATION_APPLIED: read when this much is applied */
+    const uint64_t *waiting; /* … and so many wait, in the order of `waiting_of` */
+    size_t n_waiting;
 };
 
 struct frame_snapshot_chunk {
@@ -215,6 +228,7 @@ struct frame {
         struct frame_timeout_now timeout_now;
         struct frame_operations operations;
         struct frame_outcomes outcomes;
+        struct frame_cancel cancel;
         struct frame_read_index read_index;
         struct frame_read_index_result read_index_result;
         struct frame_snapshot_chunk snapshot_chunk;

@@ -35,6 +35,12 @@ enum command_kind {
     COMMAND_PUT_SCHEDULE,
     COMMAND_DELETE_SCHEDULE, /* its policy only */
     COMMAND_REVOKE,
+    /* Since rules 2. */
+    COMMAND_RENEW_BATCH,
+    COMMAND_PUT_GROUP,
+    COMMAND_DELETE_GROUP,
+    COMMAND_PUT_FREEZE,
+    COMMAND_DELETE_FREEZE,
 };
 
 struct rules_command {
@@ -72,6 +78,12 @@ struct release_command {
     enum run_outcome outcome; /* succeeded, failed or abandoned */
 };
 
+/* Renewals of one entry, each decided by itself: what refuses one leaves the others alone. */
+struct renew_batch_command {
+    const struct renew_command *renewals;
+    size_t n_renewals; /* 1 … LIMIT_RENEWALS, no schedule and token twice */
+};
+
 /* What new grants of a schedule are held to. A grant keeps the terms that it was granted under. */
 struct policy {
     uint64_t estimate_ms;     /* 0 … max_ttl_ms − margin_ms */
@@ -81,6 +93,9 @@ struct policy {
     uint32_t slots;           /* 1 … LIMIT_SLOTS */
     uint32_t max_attempts;    /* 1 … LIMIT_ATTEMPTS */
     struct slice description; /* absent: none; UTF-8 */
+    /* Since rules 2. */
+    struct slice group;         /* whose slots its grants take as well; absent: none */
+    uint64_t expected_every_ms; /* 0: never overdue; else 1 … LIMIT_NUMBER_MAX */
 };
 
 struct put_schedule_command {
@@ -100,6 +115,28 @@ struct revoke_command {
     bool force;          /* free the slot now: the caller states that the job is dead */
 };
 
+/* At most `slots` grants at once over all schedules whose policies name the group. */
+struct put_group_command {
+    struct slice name;
+    uint32_t slots; /* 0 … LIMIT_GROUP_SLOTS */
+};
+
+struct delete_group_command {
+    struct slice name;
+};
+
+/* No lock in scope is granted until the freeze ends. A second one with the same scope replaces the first. */
+struct put_freeze_command {
+    struct slice scope; /* "*", a schedule id, or the beginning of one followed by '*' */
+    struct slice actor;
+    struct slice reason;
+    uint64_t ttl_ms; /* 1 … LIMIT_FREEZE_MS */
+};
+
+struct delete_freeze_command {
+    struct slice scope;
+};
+
 struct command {
     enum command_kind kind;
     union {
@@ -111,6 +148,11 @@ struct command {
         struct put_schedule_command put_schedule;
         struct delete_schedule_command delete_schedule;
         struct revoke_command revoke;
+        struct renew_batch_command renew_batch;
+        struct put_group_command put_group;
+        struct delete_group_command delete_group;
+        struct put_freeze_command put_freeze;
+        struct delete_freeze_command delete_freeze;
     };
 };
 
@@ -140,7 +182,9 @@ struct apply_context {
     X(GROUP_FULL, "group_full")                                                                                        \
     X(CAPACITY, "capacity")                                                                                            \
     X(LOCK_LOST, "lock_lost")                                                                                          \
-    X(NOT_FOUND, "not_found")
+    X(NOT_FOUND, "not_found")                                                                                          \
+    X(UNKNOWN_GROUP, "unknown_group")                                                                                  \
+    X(GROUP_IN_USE, "group_in_use")
 
 enum outcome_code {
 #define X(name, text) OUTCOME_##name,
@@ -169,6 +213,9 @@ struct policy_view {
     struct policy policy;
     bool has_success;             /* some run of the schedule succeeded, be it late */
     int64_t last_success_wall_ms; /* the newest one's end */
+    /* State time at which it is, or will be, overdue: expected_every_ms after its newest success, or after the policy's
+     * creation when that is later or nothing succeeded yet; UINT64_MAX: never. Not sent between members. */
+    uint64_t overdue_ms;
 };
 
 /* One kept run. While it runs, ended_wall_ms and duration_ms are 0 and outcome is RUN_RUNNING. */
@@ -189,6 +236,23 @@ struct run_view {
      * that was revoked softly is first one, then, by force, the other. */
     bool is_newly_revoked; /* it ended the run */
     bool is_newly_freed;   /* it freed its slot */
+};
+
+struct group_view {
+    struct slice name;
+    uint32_t slots;
+    uint64_t held;      /* live grants that take its slots; may be above `slots` after these were lowered */
+    uint64_t schedules; /* whose policies name it */
+};
+
+struct freeze_view {
+    struct slice scope;
+    struct slice actor;
+    struct slice reason;
+    uint64_t ttl_ms;       /* as it was asked for */
+    uint64_t remaining_ms; /* rounded down */
+    int64_t created_wall_ms;
+    int64_t expires_wall_ms; /* wall clock of the last entry + remaining_ms */
 };
 
 /* What apply answers. Slices and `holders` point into the table and are valid until its next change; an outcome that was
@@ -212,9 +276,23 @@ struct outcome {
     size_t n_runs;
 
     /* LOCK_HELD: all live grants, the one that ends first at [0], without their metadata (with many slots that would be
-     * most of the answer). LOCK_LOST: who has it now, if anybody, in the same way. Outcomes may share one array. */
+     * most of the answer). LOCK_LOST: who has it now, if anybody: the one that ends first, alone. Outcomes may share one
+     * array. */
     const struct grant_view *holders;
     size_t n_holders;
+
+    /* GROUP_FULL: the group and, in `holders`, at most LIMIT_GROUP_HOLDERS of its grants without their metadata, the oldest
+     * first. DONE of put and delete of a group; UNKNOWN_GROUP: only its name; GROUP_IN_USE. */
+    bool has_group;
+    struct group_view group;
+
+    /* FROZEN: the freeze in scope that ends last. DONE of put and delete of a freeze. */
+    bool has_freeze;
+    struct freeze_view freeze;
+
+    /* DONE of a batch of renewals: one for each, in order: DONE with a grant (without metadata), or a refusal. */
+    const struct outcome *results;
+    size_t n_results;
 
     uint64_t remaining_ms; /* COOLING_DOWN */
 

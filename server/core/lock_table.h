@@ -40,7 +40,8 @@ void lock_table_apply(struct lock_table *table, const struct apply_context *cont
 /* State time at which the next thing ends or is forgotten; UINT64_MAX when nothing is pending. */
 uint64_t lock_table_next_deadline(const struct lock_table *table);
 
-/* … and the same but for forgetting, which is about days: the leader proposes a tick then. UINT64_MAX: none. */
+/* … and the same but for forgetting, which is about days, and with the ends of freezes: the leader proposes a tick then.
+ * UINT64_MAX: none. (What is overdue, or has cooled down, changes nothing in the table, so no tick is needed for it.) */
 uint64_t lock_table_next_lock_deadline(const struct lock_table *table);
 
 struct lock_table_counts {
@@ -52,6 +53,8 @@ struct lock_table_counts {
     uint64_t schedules;   /* remembered */
     uint64_t policies;    /* schedules that have one */
     uint64_t held;        /* live grants, those that are being revoked included */
+    uint64_t groups;
+    uint64_t freezes;
     uint64_t state_bytes; /* counted the same on every node */
     uint64_t expirations; /* locks that ended by their deadline, since this process loaded the table */
     uint32_t rules_version;
@@ -68,6 +71,39 @@ struct schedule_view {
     struct run_view last_run;
 };
 void lock_table_view(struct lock_table *table, struct slice schedule_id, struct schedule_view *view);
+
+/* How long a job takes, by the kept runs that have ended and say so: succeeded, failed or expired, but neither abandoned
+ * (it didn't start) nor revoked (it was cut short). Percentiles by nearest rank. */
+struct schedule_statistics {
+    size_t n_runs; /* that count; the rest means nothing when it is 0 */
+    uint64_t p50_ms;
+    uint64_t p95_ms;
+    uint64_t p99_ms;
+    uint64_t last_ms; /* of the newest of them */
+};
+void lock_table_statistics(struct lock_table *table, struct slice schedule_id, struct schedule_statistics *statistics);
+
+/* Groups and freezes: one (false: there is none), or a page in the order of names or scopes that begin with `prefix`, behind
+ * `after_id`. Views are valid until the table's next change. */
+bool lock_table_group(struct lock_table *table, struct slice name, struct group_view *view);
+size_t lock_table_list_groups(struct lock_table *table, const struct list_query *query, struct group_view *views,
+                              bool *more);
+bool lock_table_freeze_of(struct lock_table *table, struct slice scope, struct freeze_view *view);
+size_t lock_table_list_freezes(struct lock_table *table, const struct list_query *query, struct freeze_view *views,
+                               bool *more);
+bool lock_table_is_frozen(struct lock_table *table, struct slice schedule_id);
+
+/* What an acquire would be answered now, at state time, were it applied with nothing before it: changes nothing. For whoever
+ * waits: a hint, the answer itself comes from apply. `group` and `occurrence` say what a refused one waits for. */
+struct probe {
+    enum outcome_code code; /* DONE: granted, or the repeat of a key */
+    uint64_t remaining_ms;  /* COOLING_DOWN */
+    uint64_t free_slots;    /* DONE: so many grants could follow one another now, by slots and group */
+    struct slice group;     /* of the schedule's policy; absent: none; valid until the table's next change */
+};
+void lock_table_probe(struct lock_table *table, const struct acquire_command *command, struct probe *probe);
+/* The same instant, however it is written, or the same bytes. */
+bool occurrence_is_same(struct slice a, struct slice b);
 
 /* The policy; false when the schedule has none. `view` points into the table, valid until its next change. */
 bool lock_table_policy(struct lock_table *table, struct slice schedule_id, struct policy_view *view);
@@ -97,6 +133,37 @@ size_t lock_table_list_locks(struct lock_table *table, const struct list_query *
 /* Policies in the order of schedule ids. */
 size_t lock_table_list_policies(struct lock_table *table, const struct list_query *query, struct policy_view *views,
                                 bool *more);
+
+/* ---- what happens ---- */
+
+enum event_kind {
+    EVENT_GRANTED,  /* grant */
+    EVENT_RENEWED,  /* grant */
+    EVENT_RELEASED, /* run; also what a holder reported late, or of a revoked run (`run.late_outcome`) */
+    EVENT_EXPIRED,  /* run; the slot is free. Its outcome is `revoked` when it had been revoked before */
+    EVENT_REVOKED,  /* run; `is_newly_freed` says whether its slot is free */
+    EVENT_POLICY,   /* policy; `is_gone`: deleted */
+    EVENT_GROUP,    /* group; the same */
+    EVENT_FREEZE,   /* freeze; `is_gone`: deleted, or its time is over */
+};
+struct event {
+    enum event_kind kind;
+    uint64_t index;  /* of the entry … */
+    uint32_t number; /* … and which of its events, from 0: equal on every node */
+    int64_t wall_ms; /* of the entry */
+    bool is_gone;
+    struct slice group; /* that the grant or run takes, or took, a slot of; absent: none */
+    union {
+        struct grant_view grant; /* without metadata */
+        struct run_view run;
+        struct policy_view policy;
+        struct group_view of_group;
+        struct freeze_view freeze;
+    };
+};
+/* Calls `event` for everything that happens in advance and apply, in order; slices are valid until it returns. It may look
+ * at nothing of the table. NULL: nobody listens. */
+void lock_table_observe(struct lock_table *table, void (*event)(void *arg, const struct event *event), void *arg);
 
 /* XXH3-128 over the whole logical state in the order of schedule ids: equal on two nodes exactly when they hold the same
  * state, however their builds lay it out in memory: the bytes that are hashed are fixed for each rules_version, the
@@ -136,7 +203,8 @@ struct grant_image { /* belongs to the run with the same token */
     uint64_t margin_ms;
     uint64_t max_ttl_ms;
     struct slice metadata;
-    bool is_revoking; /* its run's outcome is RUN_REVOKED already */
+    bool is_revoking;   /* its run's outcome is RUN_REVOKED already */
+    struct slice group; /* it takes a slot of this one, whatever the policy says since; absent: none */
 };
 struct run_image {
     uint64_t token;
@@ -190,16 +258,36 @@ struct schedule_image {
     size_t n_occurrences;
 };
 
+struct group_image {
+    struct slice name;
+    uint32_t slots;
+};
+struct freeze_image {
+    struct slice scope;
+    struct slice actor;
+    struct slice reason;
+    uint64_t ttl_ms;
+    uint64_t deadline_ms; /* state time */
+    int64_t created_wall_ms;
+};
+
 void lock_table_frozen_table(const struct lock_table_frozen *frozen, struct table_image *image);
 uint64_t lock_table_frozen_schedules(const struct lock_table_frozen *frozen);
+uint64_t lock_table_frozen_groups(const struct lock_table_frozen *frozen);
+uint64_t lock_table_frozen_freezes(const struct lock_table_frozen *frozen);
+/* The next group, or freeze, in order; false at the end. Slices are valid until thaw. */
+bool lock_table_frozen_next_group(struct lock_table_frozen *frozen, struct group_image *image);
+bool lock_table_frozen_next_freeze(struct lock_table_frozen *frozen, struct freeze_image *image);
 /* The next schedule, in no particular order; false at the end. */
 bool lock_table_frozen_next(struct lock_table_frozen *frozen, struct schedule_image *image);
 
-/* Filling an empty table from a snapshot: first the numbers, then every schedule once. Input is hostile until checked:
+/* Filling an empty table from a snapshot: first the numbers, then every group and freeze once, then every schedule once. Input is hostile until checked:
  * ERROR_CORRUPT for what apply could never have made (unknown outcome, token not below next_token, id twice, lengths over
  * the limits, a grant without its run, …), ERROR_VERSION for rules that are newer than this build; the table may then only
  * be closed. Usable off the loop's thread. */
 enum error lock_table_load_table(struct lock_table *table, const struct table_image *image) MUST_CHECK;
+enum error lock_table_load_group(struct lock_table *table, const struct group_image *image) MUST_CHECK;
+enum error lock_table_load_freeze(struct lock_table *table, const struct freeze_image *image) MUST_CHECK;
 enum error lock_table_load_schedule(struct lock_table *table, const struct schedule_image *image) MUST_CHECK;
 
 #endif

@@ -69,6 +69,29 @@ struct slice exchange_body(const struct exchange *exchange);
 /* True when the client has closed or reset its connection (asks the socket now). */
 bool exchange_is_gone(const struct exchange *exchange);
 
+/* Calls `gone` once, on the loop, when the client closes or resets its connection (the end of its sending half counts)
+ * before the exchange is answered; not from inside this call. The exchange is still to be answered, as always. Once for an
+ * exchange, while it is parked or inside `request`. */
+void exchange_watch(struct exchange *exchange, void (*gone)(void *arg), void *arg);
+
+/* An answer without an end, in place of exchange_answer: status and headers leave at once, the body is what exchange_write
+ * brings (chunked). `room` is called on the loop when a stream that had more than half of LIMIT_STREAM_BYTES unsent has less
+ * than that again; `closed`, once and last, when the connection is over: because the client went, because it was cut, or
+ * after exchange_end. Neither is called from inside the functions below. Until then the exchange stays valid. A stream counts
+ * in http_pending, and http_quiesce leaves it open; it is for its owner to end. */
+struct exchange_stream {
+    void (*room)(void *arg);
+    void (*closed)(void *arg);
+    void *arg;
+};
+void exchange_stream_begin(struct exchange *exchange, unsigned status, const struct http_header *headers,
+                           size_t n_headers, const struct exchange_stream *stream);
+/* Copies `bytes`. False when more than LIMIT_STREAM_BYTES would be unsent: nothing was taken, and the connection is cut. After
+ * that, and after the client has gone, writing does nothing and is false. */
+bool exchange_write(struct exchange *exchange, struct slice bytes);
+size_t exchange_unsent(const struct exchange *exchange); /* bytes written and not yet taken by the kernel */
+void exchange_end(struct exchange *exchange);            /* what is unsent is still sent */
+
 /* Once, at any time from inside `request` on. Copies status, headers and body; sends from the server's one place. */
 void exchange_answer(struct exchange *exchange, unsigned status, const struct http_header *headers, size_t n_headers,
                      struct slice body);

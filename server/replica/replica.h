@@ -64,6 +64,11 @@ struct replica_options {
     void (*changed)(void *arg);
     /* An entry was applied; for the simulator's checks. May be NULL. Called inside apply: must only look. */
     void (*applied)(void *arg, uint64_t index, const struct lock_table *table);
+    /* Something happened in the table, here as on every node; valid until it returns, called inside apply: must only look.
+     * What a snapshot that is installed skips is not told: `skipped` is called instead, and the table is another one. Either
+     * may be NULL. */
+    void (*event)(void *arg, const struct event *event);
+    void (*skipped)(void *arg);
     void *arg;
 };
 
@@ -85,6 +90,9 @@ void replica_crash(struct replica *replica);
 
 struct operation {
     struct command command; /* the slices stay valid until `done` */
+    /* An acquire's: so long it waits out lock_held, group_full and cooling_down, in order of arrival, before that is its
+     * outcome; 0: not at all. Needs rules 2. */
+    uint64_t wait_ms;
     /* Called once, never from inside replica_submit. `outcome` (OPERATION_APPLIED only) is valid until it returns. */
     void (*done)(struct operation *operation, enum operation_status status, const struct outcome *outcome);
     void *data;
@@ -100,6 +108,17 @@ struct operation {
  * needs newer rules than those in force is OPERATION_NOT_READY; replica_rules_wait_for says why. */
 void replica_submit(struct replica *replica, struct operation *operation);
 
+/* Its client has gone. While it waits and isn't in an entry that may be applied it leaves the queue and is answered
+ * OPERATION_CANCELLED, from inside no other call than the loop's own; else it goes on, and its outcome comes as always.
+ * Only between replica_submit and `done`; calling it twice changes nothing. */
+void replica_cancel(struct replica *replica, struct operation *operation);
+
+/* How many wait for a lock of this schedule: at the leader all, elsewhere those that this node has passed on. */
+uint64_t replica_waiting(struct replica *replica, struct slice schedule_id);
+
+/* What cluster time should be now, by the newest entry and the time since: for showing, never for deciding. */
+uint64_t replica_now_estimate_ms(struct replica *replica);
+
 /* ---- linearizable reads ---- */
 
 struct replica_read {
@@ -107,6 +126,8 @@ struct replica_read {
      * inside this function. Else: refuse with the status. */
     void (*done)(struct replica_read *read, enum operation_status status);
     void *data;
+    struct slice waiting_of; /* a schedule, valid until `done`: `waiting` is filled in; absent: it isn't asked for */
+    uint64_t waiting;        /* how many wait for it, all over the cluster */
     /* private */
     struct replica_read *next, *previous;
     uint64_t number;
@@ -152,6 +173,7 @@ struct replica_status {
     uint64_t leader_changes; /* seen by this process */
     uint64_t last_snapshot_index;
     uint64_t operations_queued;
+    uint64_t waiting; /* requests that wait for locks: at the leader all, elsewhere those that this node has passed on */
     uint64_t expirations;      /* locks that ended by their deadline in entries that this process proposed */
     uint32_t rules_version;    /* in force */
     uint32_t snapshot_busy_ms; /* how long a snapshot has been due and couldn't be taken; 0: it isn't */
