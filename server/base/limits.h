@@ -18,6 +18,8 @@
 #define LIMIT_NUMBER_MAX       9007199254740991ull
 /* Arrays and objects inside each other in a lock's metadata. Past it: 400 `invalid_field`. */
 #define LIMIT_JSON_DEPTH       32u
+/* Values in one body, those of arrays and objects included. Past it: 400 `invalid_field`. */
+#define LIMIT_JSON_VALUES      8192u
 /* Items on one page of a list; also the default. Past it: 400 `invalid_field` for a limit asked for, `next` for the items. */
 #define LIMIT_LIST             1000u
 

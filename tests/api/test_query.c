@@ -127,7 +127,7 @@ static void every_read_can_be_stale(void **state)
         parsed_close(&parsed);
         reads++;
     }
-    assert_int_equal(reads, 5);
+    assert_int_equal(reads, 9);
 }
 
 static void a_list_without_parameters_is_the_first_page_of_all(void **state)

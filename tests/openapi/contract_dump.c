@@ -14,19 +14,24 @@ static const char *kind_name(enum api_kind kind)
         return "read";
     case API_KIND_WRITE:
         return "write";
+    case API_KIND_STREAM:
+        return "stream";
     }
     return "unknown";
 }
 
-static void print_fields(enum api_route route)
+static void print_fields(const char *key, enum api_route route,
+                         bool (*next)(enum api_route route, size_t i, struct api_field *field))
 {
     struct api_field field;
-    for (size_t i = 0; api_field(route, i, &field); i++) {
-        printf("%s\n    {\"name\": \"%s\", \"type\": \"%s\", \"required\": %s, \"min\": %" PRIu64 ", \"max\": %" PRIu64
-               ", \"otherwise\": %" PRIu64 "}",
-               i == 0 ? "" : ",", field.name, field.type, field.required ? "true" : "false", field.min, field.max,
-               field.otherwise);
+    printf("\"%s\": [", key);
+    for (size_t i = 0; next(route, i, &field); i++) {
+        printf("%s\n    {\"name\": \"%s\", \"type\": \"%s\", \"required\": %s, \"nullable\": %s, \"min\": %" PRIu64
+               ", \"max\": %" PRIu64 ", \"otherwise\": %" PRIu64 "}",
+               i == 0 ? "" : ",", field.name, field.type, field.required ? "true" : "false",
+               field.nullable ? "true" : "false", field.min, field.max, field.otherwise);
     }
+    printf("]");
 }
 
 static void print_routes(void)
@@ -35,10 +40,12 @@ static void print_routes(void)
     const struct api_route_row *rows = api_route_rows(&n);
     printf("\"routes\": [");
     for (size_t i = 0; i < n; i++) {
-        printf("%s\n  {\"method\": \"%s\", \"path\": \"%s\", \"kind\": \"%s\", \"parameters\": \"%s\", \"fields\": [",
+        printf("%s\n  {\"method\": \"%s\", \"path\": \"%s\", \"kind\": \"%s\", \"parameters\": \"%s\", ",
                i == 0 ? "" : ",", rows[i].method, rows[i].path, kind_name(rows[i].kind), rows[i].parameters);
-        print_fields(rows[i].route);
-        printf("]}");
+        print_fields("fields", rows[i].route, api_field);
+        printf(", ");
+        print_fields("items", rows[i].route, api_item_field);
+        printf("}");
     }
     printf("],\n");
 }
