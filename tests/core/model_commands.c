@@ -30,6 +30,7 @@ static void answer_lost(struct model_answer *answer, struct model_schedule *sche
     answer->code = OUTCOME_LOCK_LOST;
     answer_run(answer, find_run(schedule, token));
     answer_holders(answer, schedule);
+    answer->n_holders = answer->n_holders > 0 ? 1 : 0; /* only who ends first */
 }
 
 /* ---- acquire ---- */
