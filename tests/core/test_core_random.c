@@ -478,6 +478,7 @@ static void the_table_answers_as_the_model_does(void **state)
     fixture_open_newest(&test.f);
     listen(&test);
     test.model = model_open();
+    model_advance(test.model, test.f.now_ms);
     for (int i = 0; i < COMMANDS;) {
         begin_entry(&test);
         for (uint64_t commands = draw_below(&test, 4); commands > 0; commands--, i++) {
