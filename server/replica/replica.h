@@ -102,6 +102,7 @@ struct operation {
     uint64_t to; /* id of the member that it was passed on to */
     uint64_t deadline_ns;
     int state;
+    struct waiter *waiter; /* NULL: it doesn't wait */
 };
 
 /* Proposes on the leader, passes on elsewhere, waits up to two election time-outs when no leader is known. A command that
@@ -132,6 +133,7 @@ struct replica_read {
     struct replica_read *next, *previous;
     uint64_t number;
     uint64_t index;
+    size_t place; /* of `waiting_of` in what was asked */
     uint64_t deadline_ns;
     int state;
 };
