@@ -224,8 +224,8 @@ static bool has_work(const struct replica *replica)
 {
     const struct operations *operations = &replica->operations;
     const struct waiters *waiters = &replica->waiters;
-    return waiters->called_first.first != NULL || waiters->called.first != NULL || operations->queued.first != NULL || operations->foreign_first != NULL || reads_want_barrier(replica) ||
-           clock_tick_due(replica);
+    return waiters->called_first.first != NULL || waiters->called.first != NULL || operations->queued.first != NULL ||
+           operations->foreign_first != NULL || reads_want_barrier(replica) || clock_tick_due(replica);
 }
 
 static void propose_all(struct replica *replica)

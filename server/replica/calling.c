@@ -21,11 +21,11 @@ static void want_no_look(struct wait_queue *queue)
 {
     chain_remove(&queue->ready);
     if (queue->group != NULL) {
-        heap_remove(&queue->group->candidates, &queue->candidate);
+        min_heap_remove(&queue->group->candidates, &queue->candidate);
     }
 }
 
-struct waiter *queue_next(struct waiters *waiters, struct wait_queue *queue)
+struct waiter *wait_queue_next(struct waiters *waiters, struct wait_queue *queue)
 {
     while (queue->next != NULL && queue->next->state != WAITER_PARKED) {
         queue->next = after(queue->next);
@@ -35,14 +35,14 @@ struct waiter *queue_next(struct waiters *waiters, struct wait_queue *queue)
         return NULL;
     }
     if (queue->group != NULL) {
-        heap_put(&queue->group->candidates, &queue->candidate, queue->next->arrival);
+        min_heap_put(&queue->group->candidates, &queue->candidate, queue->next->arrival);
     } else if (queue->ready.chain == NULL) {
         chain_append(&waiters->ready_queues, &queue->ready);
     }
     return queue->next;
 }
 
-void group_mark(struct waiters *waiters, struct wait_group *group)
+void wait_group_mark(struct waiters *waiters, struct wait_group *group)
 {
     if (group->n_parked > 0 && group->ready.chain == NULL) {
         chain_append(&waiters->ready_groups, &group->ready);
@@ -50,28 +50,28 @@ void group_mark(struct waiters *waiters, struct wait_group *group)
 }
 
 /* Whoever in it may be looked at from queue->next on. */
-static void queue_want(struct waiters *waiters, struct wait_queue *queue)
+static void wait_queue_want(struct waiters *waiters, struct wait_queue *queue)
 {
-    if (queue_next(waiters, queue) != NULL && queue->group != NULL) {
-        group_mark(waiters, queue->group);
+    if (wait_queue_next(waiters, queue) != NULL && queue->group != NULL) {
+        wait_group_mark(waiters, queue->group);
     }
 }
 
-void queue_mark(struct waiters *waiters, struct wait_queue *queue)
+void wait_queue_mark(struct waiters *waiters, struct wait_queue *queue)
 {
     queue->is_blocked = false;
     queue->next = first_of(queue);
-    heap_remove(&waiters->cools, &queue->cool);
-    queue_want(waiters, queue);
+    min_heap_remove(&waiters->cools, &queue->cool);
+    wait_queue_want(waiters, queue);
 }
 
-void queue_block(struct waiters *waiters, struct wait_queue *queue)
+void wait_queue_block(struct waiters *waiters, struct wait_queue *queue)
 {
     queue->is_blocked = true;
-    (void)queue_next(waiters, queue);
+    (void)wait_queue_next(waiters, queue);
 }
 
-void queue_sweep(struct waiters *waiters, struct wait_queue *queue)
+void wait_queue_sweep(struct waiters *waiters, struct wait_queue *queue)
 {
     queue->sweep = first_of(queue);
     if (queue->swept.chain == NULL) {
@@ -100,16 +100,16 @@ void waiter_settle(struct waiters *waiters, struct waiter *waiter, bool took_slo
     waiter->hope_of = NULL;
     queue->n_hopes--;
     if (!took_slot) {
-        queue_mark(waiters, queue);
+        wait_queue_mark(waiters, queue);
     }
     if (group == NULL) {
         return;
     }
     group->n_hopes--;
     if (!took_slot) {
-        group_mark(waiters, group);
+        wait_group_mark(waiters, group);
     }
-    group_drop(waiters, group);
+    wait_group_drop(waiters, group);
 }
 
 /* Whoever is refused is looked at again: what was in its way may be over. */
@@ -124,10 +124,10 @@ void waiter_park(struct waiters *waiters, struct waiter *waiter)
     }
     waiter_move(waiters, waiter, WAITER_PARKED);
     if (was_proposed) {
-        queue_mark(waiters, queue);
+        wait_queue_mark(waiters, queue);
     } else if (!queue->is_blocked && queue->next == NULL) {
         queue->next = waiter;
-        queue_want(waiters, queue);
+        wait_queue_want(waiters, queue);
     }
 }
 

@@ -25,7 +25,7 @@ static void note_slot(struct waiters *waiters, const struct event *event, bool i
 {
     struct wait_queue *queue = waiters_queue(waiters, event->run.schedule_id);
     if (queue != NULL && is_free) {
-        queue_mark(waiters, queue);
+        wait_queue_mark(waiters, queue);
     }
     if (queue != NULL && slice_is_present(event->run.occurrence)) {
         struct kin *kin = waiters_kin(waiters, queue, KIN_OCCURRENCE, event->run.occurrence);
@@ -33,10 +33,9 @@ static void note_slot(struct waiters *waiters, const struct event *event, bool i
             kin_mark(waiters, kin);
         }
     }
-    struct wait_group *group =
-        is_free && slice_is_present(event->group) ? waiters_group(waiters, event->group) : NULL;
+    struct wait_group *group = is_free && slice_is_present(event->group) ? waiters_group(waiters, event->group) : NULL;
     if (group != NULL) {
-        group_mark(waiters, group);
+        wait_group_mark(waiters, group);
     }
 }
 
@@ -45,7 +44,7 @@ static void note_policy(struct waiters *waiters, struct slice schedule_id)
     struct wait_queue *queue = waiters_queue(waiters, schedule_id);
     if (queue != NULL) {
         queue->is_moved = true;
-        queue_sweep(waiters, queue);
+        wait_queue_sweep(waiters, queue);
     }
 }
 
@@ -73,7 +72,7 @@ void looking_note(struct replica *replica, const struct event *event)
     case EVENT_GROUP:
         group = waiters_group(waiters, event->of_group.name);
         if (group != NULL) {
-            group_mark(waiters, group);
+            wait_group_mark(waiters, group);
         }
         break;
     case EVENT_FREEZE:
@@ -156,7 +155,7 @@ static enum verdict wait_until_cool(struct replica *replica, struct waiter *wait
     if (clock_now_ms(replica) >= over_ms) {
         return call_if_room(replica, waiter, 1);
     }
-    heap_put(&replica->waiters.cools, &waiter->queue->cool, clock_mono_ns(replica, over_ms));
+    min_heap_put(&replica->waiters.cools, &waiter->queue->cool, clock_mono_ns(replica, over_ms));
     return QUEUE_BLOCKED;
 }
 
@@ -189,9 +188,9 @@ static bool look_at_next(struct replica *replica, struct wait_queue *queue, stru
         struct chain_link *behind = next->place.next;
         queue->next = behind == NULL ? NULL : OWNER_OF(behind, struct waiter, place);
     } else if (verdict == QUEUE_BLOCKED || (verdict == GROUP_BLOCKED && queue->group == NULL)) {
-        queue_block(waiters, queue);
+        wait_queue_block(waiters, queue);
     }
-    (void)queue_next(waiters, queue);
+    (void)wait_queue_next(waiters, queue);
     return verdict != GROUP_BLOCKED;
 }
 
@@ -200,7 +199,7 @@ static void look_at_queues(struct replica *replica, unsigned *left)
     struct waiters *waiters = &replica->waiters;
     while (*left > 0 && waiters->ready_queues.first != NULL) {
         struct wait_queue *queue = OWNER_OF(waiters->ready_queues.first, struct wait_queue, ready);
-        struct waiter *next = queue_next(waiters, queue);
+        struct waiter *next = wait_queue_next(waiters, queue);
         if (next != NULL) {
             (void)look_at_next(replica, queue, next, left);
         }
@@ -210,11 +209,11 @@ static void look_at_queues(struct replica *replica, unsigned *left)
 /* The oldest of all its queues; NULL: nobody wants a look. */
 static struct waiter *group_next(struct waiters *waiters, struct wait_group *group)
 {
-    struct heap_node *node;
-    while ((node = heap_first(&group->candidates)) != NULL) {
+    struct min_heap_node *node;
+    while ((node = min_heap_first(&group->candidates)) != NULL) {
         struct wait_queue *queue = OWNER_OF(node, struct wait_queue, candidate);
         uint64_t arrival = node->key;
-        struct waiter *next = queue_next(waiters, queue);
+        struct waiter *next = wait_queue_next(waiters, queue);
         if (next != NULL && next->arrival == arrival) {
             return next;
         }
@@ -261,7 +260,7 @@ static void look_at_kin(struct replica *replica, unsigned *left)
 static void end_sweep(struct replica *replica, struct wait_queue *queue)
 {
     chain_remove(&queue->swept);
-    queue_mark(&replica->waiters, queue);
+    wait_queue_mark(&replica->waiters, queue);
 }
 
 static void begin_sweep(struct replica *replica, struct wait_queue *queue)
@@ -271,7 +270,7 @@ static void begin_sweep(struct replica *replica, struct wait_queue *queue)
     if (queue->is_moved) {
         queue->is_moved = false;
         bool has_policy = lock_table_policy(replica->table, id, &view);
-        queue_set_group(&replica->waiters, queue, has_policy ? view.policy.group : (struct slice){0});
+        wait_queue_set_group(&replica->waiters, queue, has_policy ? view.policy.group : (struct slice){0});
     }
 }
 
@@ -305,7 +304,7 @@ static void look_for_frozen(struct replica *replica, unsigned *left)
         waiters->scan = waiters->scan->next;
         --*left;
         if (lock_table_is_frozen(replica->table, id)) {
-            queue_sweep(waiters, queue);
+            wait_queue_sweep(waiters, queue);
         }
     }
 }
@@ -351,15 +350,15 @@ static void wake_cool(struct replica *replica)
 {
     struct waiters *waiters = &replica->waiters;
     uint64_t now_ns = replica_now_ns(replica);
-    struct heap_node *node;
-    while ((node = heap_first(&waiters->cools)) != NULL && node->key <= now_ns) {
-        queue_mark(waiters, OWNER_OF(node, struct wait_queue, cool));
+    struct min_heap_node *node;
+    while ((node = min_heap_first(&waiters->cools)) != NULL && node->key <= now_ns) {
+        wait_queue_mark(waiters, OWNER_OF(node, struct wait_queue, cool));
     }
 }
 
 static void look(struct replica *replica, unsigned share, unsigned *left)
 {
-    void (*const kinds[])(struct replica *replica, unsigned *left) = {
+    void (*const kinds[])(struct replica * replica, unsigned *left) = {
         look_at_fresh, look_at_groups, look_at_queues, look_at_kin, look_for_frozen, look_at_swept,
     };
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0] && !replica->dead; i++) {
@@ -378,7 +377,8 @@ void looking_turn(struct replica *replica)
     wake_cool(replica);
     look(replica, LIMIT_WAITER_LOOKS / 8, &left);
     look(replica, LIMIT_WAITER_LOOKS, &left);
-    if (waiters->fresh.n + waiters->ready_groups.n + waiters->ready_queues.n + waiters->dirty.n + waiters->swept.n > 0 ||
+    if (waiters->fresh.n + waiters->ready_groups.n + waiters->ready_queues.n + waiters->dirty.n + waiters->swept.n >
+            0 ||
         waiters->scan != NULL) {
         replica_want_turn(replica);
     }

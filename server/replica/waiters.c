@@ -16,8 +16,8 @@ void waiters_close(struct waiters *waiters)
     hashed_close(&waiters->by_kin);
     hashed_close(&waiters->by_number);
     hashed_close(&waiters->tallies);
-    heap_close(&waiters->ends);
-    heap_close(&waiters->cools);
+    min_heap_close(&waiters->ends);
+    min_heap_close(&waiters->cools);
 }
 
 uint64_t waiters_count(const struct waiters *waiters)
@@ -49,7 +49,7 @@ struct wait_group *waiters_group(const struct waiters *waiters, struct slice nam
     return NULL;
 }
 
-static struct wait_group *group_new(struct waiters *waiters, struct slice name)
+static struct wait_group *wait_group_new(struct waiters *waiters, struct slice name)
 {
     struct wait_group *group = calloc(1, sizeof *group + name.len);
     CHECK(group != NULL);
@@ -59,14 +59,14 @@ static struct wait_group *group_new(struct waiters *waiters, struct slice name)
     return group;
 }
 
-void group_drop(struct waiters *waiters, struct wait_group *group)
+void wait_group_drop(struct waiters *waiters, struct wait_group *group)
 {
     if (group->queues.n > 0 || group->n_hopes > 0) {
         return;
     }
     CHECK(group->n_parked == 0);
     chain_remove(&group->ready);
-    heap_close(&group->candidates);
+    min_heap_close(&group->candidates);
     hashed_remove(&waiters->by_name, &group->by_name);
     free(group);
 }
@@ -85,36 +85,36 @@ struct wait_queue *waiters_queue(const struct waiters *waiters, struct slice sch
     return NULL;
 }
 
-static void queue_leave_group(struct waiters *waiters, struct wait_queue *queue)
+static void wait_queue_leave_group(struct waiters *waiters, struct wait_queue *queue)
 {
     struct wait_group *group = queue->group;
     if (group == NULL) {
         return;
     }
     queue->group = NULL;
-    heap_remove(&group->candidates, &queue->candidate);
+    min_heap_remove(&group->candidates, &queue->candidate);
     chain_remove(&queue->of_group);
     group->n_parked -= queue->n_parked;
-    group_drop(waiters, group);
+    wait_group_drop(waiters, group);
 }
 
-void queue_set_group(struct waiters *waiters, struct wait_queue *queue, struct slice name)
+void wait_queue_set_group(struct waiters *waiters, struct wait_queue *queue, struct slice name)
 {
     if (queue->group != NULL && slice_is_present(name) && is_text(queue->group->name, queue->group->name_len, name)) {
         return;
     }
-    queue_leave_group(waiters, queue);
+    wait_queue_leave_group(waiters, queue);
     chain_remove(&queue->ready);
     if (!slice_is_present(name)) {
         return;
     }
     struct wait_group *group = waiters_group(waiters, name);
-    queue->group = group == NULL ? group_new(waiters, name) : group;
+    queue->group = group == NULL ? wait_group_new(waiters, name) : group;
     queue->group->n_parked += queue->n_parked;
     chain_append(&queue->group->queues, &queue->of_group);
 }
 
-static struct wait_queue *queue_new(struct waiters *waiters, struct slice id, struct lock_table *table)
+static struct wait_queue *wait_queue_new(struct waiters *waiters, struct slice id, struct lock_table *table)
 {
     struct wait_queue *queue = calloc(1, sizeof *queue + id.len);
     struct policy_view view;
@@ -124,22 +124,22 @@ static struct wait_queue *queue_new(struct waiters *waiters, struct slice id, st
     hashed_put(&waiters->by_id, &queue->by_id, hash_slice(waiters, id));
     chain_append(&waiters->queues, &queue->all);
     if (lock_table_policy(table, id, &view)) {
-        queue_set_group(waiters, queue, view.policy.group);
+        wait_queue_set_group(waiters, queue, view.policy.group);
     }
     return queue;
 }
 
-static void queue_free(struct waiters *waiters, struct wait_queue *queue)
+static void wait_queue_free(struct waiters *waiters, struct wait_queue *queue)
 {
     CHECK(queue->n_parked == 0 && queue->n_hopes == 0 && queue->n_waiting == 0);
     if (waiters->scan == &queue->all) {
         waiters->scan = queue->all.next;
     }
-    queue_leave_group(waiters, queue);
+    wait_queue_leave_group(waiters, queue);
     chain_remove(&queue->ready);
     chain_remove(&queue->swept);
     chain_remove(&queue->all);
-    heap_remove(&waiters->cools, &queue->cool);
+    min_heap_remove(&waiters->cools, &queue->cool);
     hashed_remove(&waiters->by_id, &queue->by_id);
     free(queue);
 }
@@ -293,7 +293,7 @@ void waiter_arrive(struct waiters *waiters, struct waiter *waiter, struct lock_t
 {
     struct slice id = waiter->command.schedule_id;
     struct wait_queue *queue = waiters_queue(waiters, id);
-    waiter->queue = queue == NULL ? queue_new(waiters, id, table) : queue;
+    waiter->queue = queue == NULL ? wait_queue_new(waiters, id, table) : queue;
     waiter->arrival = ++waiters->next_arrival;
     chain_append(&waiter->queue->waiters, &waiter->place);
     for (enum kinship kinship = 0; kinship < KINSHIPS; kinship++) {
@@ -316,8 +316,7 @@ void waiter_leave(struct waiters *waiters, struct waiter *waiter)
     if (waiter->state == WAITER_PARKED || waiter->state == WAITER_NEW || waiter->state == WAITER_CALLED) {
         waiter_move(waiters, waiter, WAITER_QUEUED);
     }
-    struct waiter *after =
-        waiter->place.next == NULL ? NULL : OWNER_OF(waiter->place.next, struct waiter, place);
+    struct waiter *after = waiter->place.next == NULL ? NULL : OWNER_OF(waiter->place.next, struct waiter, place);
     queue->next = queue->next == waiter ? after : queue->next;
     queue->sweep = queue->sweep == waiter ? after : queue->sweep;
     queue->n_waiting -= waiter->has_waited;
@@ -330,7 +329,7 @@ void waiter_leave(struct waiters *waiters, struct waiter *waiter)
         kin_leave(waiters, waiter, kinship);
     }
     if (queue->waiters.n == 0) {
-        queue_free(waiters, queue);
+        wait_queue_free(waiters, queue);
     }
 }
 
@@ -366,7 +365,7 @@ void waiter_free(struct waiters *waiters, struct waiter *waiter)
     number_leave(waiters, waiter);
     chain_remove(&waiter->turn);
     chain_remove(&waiter->origin);
-    heap_remove(&waiters->ends, &waiter->end);
+    min_heap_remove(&waiters->ends, &waiter->end);
     waiters->n_states[waiter->state]--;
     free(waiter);
 }

@@ -25,7 +25,7 @@
 #include "core/lock_table.h"
 #include "replica/chain.h"
 #include "replica/hashed.h"
-#include "replica/heap.h"
+#include "replica/min_heap.h"
 
 struct operation;
 
@@ -43,8 +43,8 @@ enum kinship { KIN_OCCURRENCE, KIN_KEY, KINSHIPS };
 struct wait_group { /* queues whose schedules' policies name it; lives as long as there are any, or hopes */
     struct hashed_link by_name;
     struct chain queues;
-    struct heap candidates;  /* queues that aren't blocked, by the arrival of who is to be looked at next */
-    struct chain_link ready; /* it wants a look */
+    struct min_heap candidates; /* queues that aren't blocked, by the arrival of who is to be looked at next */
+    struct chain_link ready;    /* it wants a look */
     uint64_t n_parked;
     uint64_t n_hopes; /* those that are called or proposed because there seemed to be room */
     size_t name_len;
@@ -57,14 +57,14 @@ struct wait_queue { /* of one schedule; lives as long as anybody is in it */
     struct chain waiters; /* in the order of arrival */
     struct wait_group *group;
     struct chain_link of_group;
-    struct chain_link ready;    /* it has no group, and wants a look */
-    struct heap_node candidate; /* … and in its group's heap, when it has one */
-    struct waiter *next;        /* whom to look at next; NULL: everybody has been since it was marked */
-    bool is_blocked;            /* nobody in it could be granted now, until something happens */
-    struct heap_node cool;      /* when to look again, by the monotonic clock */
-    struct chain_link swept;    /* everybody in it is to be looked at … */
-    struct waiter *sweep;       /* … from here on */
-    bool is_moved;              /* … after its group was asked for again */
+    struct chain_link ready;        /* it has no group, and wants a look */
+    struct min_heap_node candidate; /* … and in its group's heap, when it has one */
+    struct waiter *next;            /* whom to look at next; NULL: everybody has been since it was marked */
+    bool is_blocked;                /* nobody in it could be granted now, until something happens */
+    struct min_heap_node cool;      /* when to look again, by the monotonic clock */
+    struct chain_link swept;        /* everybody in it is to be looked at … */
+    struct waiter *sweep;           /* … from here on */
+    bool is_moved;                  /* … after its group was asked for again */
     uint64_t n_parked;
     uint64_t n_waiting; /* have been parked once */
     uint64_t n_hopes;
@@ -83,20 +83,20 @@ struct kin { /* waiters of a queue that one outcome may concern all */
 
 struct waiter {
     enum waiter_state state;
-    bool is_last;      /* what comes out of it next is its answer */
-    bool is_hope;      /* counted in n_hopes */
-    bool has_waited;   /* was parked once */
-    bool is_cancelled; /* its client has gone, or the node stops; a grant is still an answer */
-    struct operation *own;   /* NULL: another member's */
+    bool is_last;             /* what comes out of it next is its answer */
+    bool is_hope;             /* counted in n_hopes */
+    bool has_waited;          /* was parked once */
+    bool is_cancelled;        /* its client has gone, or the node stops; a grant is still an answer */
+    struct operation *own;    /* NULL: another member's */
     struct chain_link origin; /* in `own` or `foreign` */
-    uint64_t member_id;      /* who passed it on, or to whom it was passed on */
-    uint8_t run_id[16];      /* of who passed it on */
-    uint64_t number;         /* the asker's */
+    uint64_t member_id;       /* who passed it on, or to whom it was passed on */
+    uint8_t run_id[16];       /* of who passed it on */
+    uint64_t number;          /* the asker's */
     struct hashed_link by_number;
     struct chain_link turn; /* in fresh, called_first, called or cancelled */
     struct chain_link rotation;
-    struct heap_node end;   /* when something becomes of it by itself, by the monotonic clock */
-    uint64_t until_ns;      /* the end of its wait */
+    struct min_heap_node end; /* when something becomes of it by itself, by the monotonic clock */
+    uint64_t until_ns;        /* the end of its wait */
     struct wait_queue *queue; /* NULL: in none */
     struct chain_link place;  /* in it */
     uint64_t arrival;
@@ -127,7 +127,7 @@ struct waiters {
     struct chain ready_queues, ready_groups, swept, dirty;
     struct chain_link *scan; /* the next queue to be asked whether it is frozen; NULL: none */
     struct hashed by_id, by_name, by_kin, by_number, tallies;
-    struct heap ends, cools;
+    struct min_heap ends, cools;
     uint64_t next_arrival;
     uint64_t n_states[WAITER_PARKED + 1];
     uint64_t n_waiting;
@@ -161,21 +161,21 @@ struct wait_queue *waiters_queue(const struct waiters *waiters, struct slice sch
 struct wait_group *waiters_group(const struct waiters *waiters, struct slice name);
 struct kin *waiters_kin(const struct waiters *waiters, const struct wait_queue *queue, enum kinship kinship,
                         struct slice text);
-void group_drop(struct waiters *waiters, struct wait_group *group); /* if nothing keeps it */
-void queue_set_group(struct waiters *waiters, struct wait_queue *queue, struct slice name); /* absent: none */
+void wait_group_drop(struct waiters *waiters, struct wait_group *group); /* if nothing keeps it */
+void wait_queue_set_group(struct waiters *waiters, struct wait_queue *queue, struct slice name); /* absent: none */
 
 /* ---- what wants a look ---- */
 
 /* Something happened that may let somebody in it be granted; from the oldest on. */
-void queue_mark(struct waiters *waiters, struct wait_queue *queue);
-void group_mark(struct waiters *waiters, struct wait_group *group);
+void wait_queue_mark(struct waiters *waiters, struct wait_queue *queue);
+void wait_group_mark(struct waiters *waiters, struct wait_group *group);
 /* Everybody in it may have an answer now, or need it. */
-void queue_sweep(struct waiters *waiters, struct wait_queue *queue);
+void wait_queue_sweep(struct waiters *waiters, struct wait_queue *queue);
 void kin_mark(struct waiters *waiters, struct kin *kin);
 /* The next one that is parked, from queue->next on; then the queue stands where it belongs among those that want a look.
  * NULL: there is none, and it wants none. */
-struct waiter *queue_next(struct waiters *waiters, struct wait_queue *queue);
-void queue_block(struct waiters *waiters, struct wait_queue *queue); /* until it is marked again */
+struct waiter *wait_queue_next(struct waiters *waiters, struct wait_queue *queue);
+void wait_queue_block(struct waiters *waiters, struct wait_queue *queue); /* until it is marked again */
 
 /* ---- moves at the leader ---- */
 

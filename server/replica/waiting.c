@@ -81,7 +81,7 @@ static void answer_next_turn(struct replica *replica, struct waiter *waiter, enu
         return;
     }
     waiter_leave(&replica->waiters, waiter);
-    heap_remove(&replica->waiters.ends, &waiter->end);
+    min_heap_remove(&replica->waiters.ends, &waiter->end);
     if (own->state == OPERATION_QUEUED) {
         operation_list_remove(&replica->operations.queued, own);
     }
@@ -101,7 +101,7 @@ static void arrive(struct replica *replica, struct waiter *waiter)
 {
     struct waiters *waiters = &replica->waiters;
     waiter_arrive(waiters, waiter, replica->table);
-    heap_put(&waiters->ends, &waiter->end, waiter->until_ns);
+    min_heap_put(&waiters->ends, &waiter->end, waiter->until_ns);
     if (waiter->own != NULL) {
         waiter->own->state = OPERATION_WAITING;
     }
@@ -192,7 +192,7 @@ void waiting_passed(struct replica *replica, struct waiter *waiter, uint64_t mem
     waiter_move(waiters, waiter, WAITER_PASSED);
     waiter_number(waiters, waiter, member_id, waiter->own->number);
     waiter_count_passed(waiters, waiter);
-    heap_put(&waiters->ends, &waiter->end, from_ns + commit_ns(replica));
+    min_heap_put(&waiters->ends, &waiter->end, from_ns + commit_ns(replica));
 }
 
 bool waiting_comes_back(struct replica *replica, struct waiter *waiter)
@@ -203,7 +203,7 @@ bool waiting_comes_back(struct replica *replica, struct waiter *waiter)
         return false;
     }
     waiter_unpass(waiters, waiter);
-    heap_remove(&waiters->ends, &waiter->end);
+    min_heap_remove(&waiters->ends, &waiter->end);
     waiter->own->deadline_ns = now_ns + commit_ns(replica);
     return true;
 }
@@ -263,11 +263,11 @@ static void end_wait(struct replica *replica, struct waiter *waiter, uint64_t no
     }
     waiter->is_last = true;
     if (waiter->state == WAITER_PROPOSED) {
-        heap_remove(&waiters->ends, &waiter->end); /* its batch has its own time-out */
+        min_heap_remove(&waiters->ends, &waiter->end); /* its batch has its own time-out */
     } else if (now_ns >= late_ns) {
         waiting_answer(replica, waiter, OPERATION_OVERLOADED, NULL);
     } else {
-        heap_put(&waiters->ends, &waiter->end, late_ns);
+        min_heap_put(&waiters->ends, &waiter->end, late_ns);
         if (waiter->state == WAITER_PARKED) {
             waiter_call(waiters, waiter, CALL_LAST);
         }
@@ -278,14 +278,14 @@ static void end_waits(struct replica *replica)
 {
     struct waiters *waiters = &replica->waiters;
     uint64_t now_ns = replica_now_ns(replica);
-    struct heap_node *node = heap_first(&waiters->ends);
+    struct min_heap_node *node = min_heap_first(&waiters->ends);
     for (unsigned n = 0; node != NULL && node->key <= now_ns && !replica->dead; n++) {
         if (n == LIMIT_WAITER_LOOKS) {
             replica_want_turn(replica);
             return;
         }
         end_wait(replica, OWNER_OF(node, struct waiter, end), now_ns);
-        node = heap_first(&waiters->ends);
+        node = min_heap_first(&waiters->ends);
     }
 }
 
@@ -390,7 +390,7 @@ static void lose_leadership(struct replica *replica, struct waiter *waiter, cons
     (void)unused;
     waiter_leave(&replica->waiters, waiter);
     if (was == WAITER_NEW && own != NULL && !waiter->is_last) {
-        heap_remove(&replica->waiters.ends, &waiter->end);
+        min_heap_remove(&replica->waiters.ends, &waiter->end);
         own->state = OPERATION_QUEUED;
         own->deadline_ns = replica_now_ns(replica) + commit_ns(replica);
         operation_list_insert(&replica->operations.queued, own);

@@ -1,4 +1,4 @@
-#include "replica/heap.h"
+#include "replica/min_heap.h"
 
 #include <stdlib.h>
 
@@ -6,25 +6,25 @@
 
 #define CAPACITY_LEAST 16u
 
-void heap_close(struct heap *heap)
+void min_heap_close(struct min_heap *heap)
 {
     free(heap->nodes);
-    *heap = (struct heap){0};
+    *heap = (struct min_heap){0};
 }
 
-struct heap_node *heap_first(const struct heap *heap)
+struct min_heap_node *min_heap_first(const struct min_heap *heap)
 {
     return heap->n == 0 ? NULL : heap->nodes[0];
 }
 
-static void set(struct heap *heap, size_t at, struct heap_node *node)
+static void set(struct min_heap *heap, size_t at, struct min_heap_node *node)
 {
     heap->nodes[at] = node;
     node->place = at + 1;
 }
 
 /* `node` belongs somewhere from the free place `at` up, or down. */
-static void settle(struct heap *heap, size_t at, struct heap_node *node)
+static void settle(struct min_heap *heap, size_t at, struct min_heap_node *node)
 {
     while (at > 0 && heap->nodes[(at - 1) / 2]->key > node->key) {
         set(heap, at, heap->nodes[(at - 1) / 2]);
@@ -43,14 +43,14 @@ static void settle(struct heap *heap, size_t at, struct heap_node *node)
     set(heap, at, node);
 }
 
-static void resize(struct heap *heap, size_t capacity)
+static void resize(struct min_heap *heap, size_t capacity)
 {
-    heap->nodes = realloc(heap->nodes, capacity * sizeof(struct heap_node *));
+    heap->nodes = realloc(heap->nodes, capacity * sizeof(struct min_heap_node *));
     CHECK(heap->nodes != NULL);
     heap->capacity = capacity;
 }
 
-void heap_put(struct heap *heap, struct heap_node *node, uint64_t key)
+void min_heap_put(struct min_heap *heap, struct min_heap_node *node, uint64_t key)
 {
     node->key = key;
     if (node->place == 0) {
@@ -62,14 +62,14 @@ void heap_put(struct heap *heap, struct heap_node *node, uint64_t key)
     settle(heap, node->place - 1, node);
 }
 
-void heap_remove(struct heap *heap, struct heap_node *node)
+void min_heap_remove(struct min_heap *heap, struct min_heap_node *node)
 {
     if (node->place == 0) {
         return;
     }
     size_t at = node->place - 1;
     CHECK(at < heap->n && heap->nodes[at] == node);
-    struct heap_node *last = heap->nodes[--heap->n];
+    struct min_heap_node *last = heap->nodes[--heap->n];
     node->place = 0;
     if (last != node) {
         settle(heap, at, last);
