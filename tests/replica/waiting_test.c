@@ -335,6 +335,34 @@ static void check_expiry(struct ways *ways)
     expect_granted(&ways->cluster, &asks[1]);
 }
 
+/* The lock is over and no entry has said so yet: whoever waits is before who comes now. */
+static void check_expiry_newcomer(struct ways *ways)
+{
+    for (unsigned i = 0; i < 20; i++) {
+        struct ask policy, first, waiter, late;
+        struct policy one = policy_of(1);
+        char schedule[32];
+        (void)snprintf(schedule, sizeof schedule, "job-%u", i);
+        ask_policy(ways->leader, &policy, schedule, &one);
+        ask_wanted(ways->leader, &first, &(struct wanted){.schedule = schedule, .holder = "first", .ttl_ms = 1000});
+        expect_granted(&ways->cluster, &first);
+        uint64_t over_ms = clock_now_ms(ways->leader->replica) + 1000;
+        ask_queued(ways->nodes[0], &waiter, &(struct wanted){.schedule = schedule, .holder = "w", .wait_ms = HOUR}, 1);
+        while (clock_now_ms(ways->leader->replica) < over_ms - 12 + i) { /* around its end */
+            cluster_run(&ways->cluster, 1);
+        }
+        ask_wanted(ways->leader, &late, &(struct wanted){.schedule = schedule, .holder = "late"});
+        expect_refused(&ways->cluster, &late, OUTCOME_LOCK_HELD);
+        expect_granted(&ways->cluster, &waiter);
+    }
+}
+
+static void who_comes_when_a_lock_expires_is_behind(void **state)
+{
+    (void)state;
+    both_ways(1180, check_expiry_newcomer);
+}
+
 static void expiry_and_forced_revocation_grant(void **state)
 {
     (void)state;
@@ -569,6 +597,7 @@ int main(void)
         cmocka_unit_test(exhausted_occurrence_answers_all_that_wait_for_it),
         cmocka_unit_test(key_that_waits_twice_is_one_grant),
         cmocka_unit_test(end_of_a_cool_down_grants),
+        cmocka_unit_test(who_comes_when_a_lock_expires_is_behind),
         cmocka_unit_test(expiry_and_forced_revocation_grant),
         cmocka_unit_test(changed_policy_is_looked_at_by_all),
         cmocka_unit_test(group_grants_the_oldest_of_all_its_schedules),
