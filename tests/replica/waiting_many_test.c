@@ -146,6 +146,93 @@ static void group_of_many_schedules_looks_at_few(void **state)
     free(asks);
 }
 
+struct proposals {
+    struct node *leader;
+    struct ask *asks;
+    size_t n;
+    uint64_t most; /* called and proposed at once */
+    uint64_t before;
+    uint64_t most_more; /* … and so many more after one event */
+};
+
+static bool proposals_are_answered(void *arg)
+{
+    struct proposals *proposals = arg;
+    const uint64_t *states = proposals->leader->replica->waiters.n_states;
+    uint64_t n = states[WAITER_CALLED] + states[WAITER_PROPOSED];
+    uint64_t more = n > proposals->before ? n - proposals->before : 0;
+    proposals->before = n;
+    proposals->most = n > proposals->most ? n : proposals->most;
+    proposals->most_more = more > proposals->most_more ? more : proposals->most_more;
+    for (size_t i = 0; i < proposals->n; i++) {
+        if (!proposals->asks[i].answered) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* All could use it; one is called. */
+static void slot_of_a_group_calls_one(void **state)
+{
+    (void)state;
+    enum { SCHEDULES = 100 };
+    struct cluster cluster;
+    struct node *leader = asks_begin(&cluster, 3, 1306);
+    struct ask group, policy;
+    struct ask *asks = calloc(SCHEDULES, sizeof *asks);
+    struct policy set = policy_of(1);
+    assert_non_null(asks);
+    set.group = slice_of("g");
+    ask_group(leader, &group, "g", 1);
+    ask_policy(leader, &policy, "held", &set);
+    uint64_t token = take(leader, "held", "first");
+    for (unsigned i = 0; i < SCHEDULES; i++) {
+        char schedule[32];
+        (void)snprintf(schedule, sizeof schedule, "free-%u", i);
+        ask_policy(leader, &policy, schedule, &set);
+        ask_queued(leader, &asks[i], &(struct wanted){.schedule = schedule, .holder = "w", .wait_ms = HOUR}, 1);
+    }
+    const char *held = "held";
+    for (unsigned i = 0; i < 10; i++) {
+        struct proposals proposals = {.leader = leader, .asks = &asks[i], .n = 1};
+        uint64_t looks = leader->replica->waiters.n_looks;
+        struct ask release;
+        ask_release(leader, &release, held, token);
+        cluster_wait(&cluster, 5000, proposals_are_answered, &proposals, "the oldest");
+        assert_int_equal(asks[i].code, OUTCOME_DONE);
+        cluster_run(&cluster, 100);
+        assert_int_equal(proposals.most, 1);
+        assert_true(leader->replica->waiters.n_looks - looks <= 3);
+        token = asks[i].token;
+        held = asks[i].schedule;
+    }
+    node_kill(leader, SIM_KILLED);
+    cluster_close(&cluster);
+    free(asks);
+}
+
+static void waits_that_end_at_once_take_their_turns(void **state)
+{
+    (void)state;
+    struct cluster cluster;
+    struct node *leader = asks_begin(&cluster, 3, 1307);
+    (void)take(leader, "job", "first");
+    struct proposals proposals = {.leader = leader, .n = MANY};
+    proposals.asks = calloc(MANY, sizeof(struct ask));
+    assert_non_null(proposals.asks);
+    for (size_t i = 0; i < MANY; i++) {
+        ask_wanted(leader, &proposals.asks[i], &(struct wanted){.schedule = "job", .holder = "w", .wait_ms = 3000});
+    }
+    cluster_wait(&cluster, 20000, proposals_are_answered, &proposals, "all answers");
+    assert_in_range(proposals.most_more, 1, LIMIT_WAITER_LOOKS);
+    for (size_t i = 0; i < MANY; i++) {
+        expect_refused(&cluster, &proposals.asks[i], OUTCOME_LOCK_HELD);
+    }
+    cluster_close(&cluster);
+    free(proposals.asks);
+}
+
 /* Those with one occurrence are found without a look at the others. */
 static void finished_occurrence_looks_at_its_own(void **state)
 {
@@ -234,6 +321,8 @@ int main(void)
         cmocka_unit_test(release_among_ten_thousand_looks_at_one),
         cmocka_unit_test(policy_that_concerns_ten_thousand_takes_its_turns),
         cmocka_unit_test(group_of_many_schedules_looks_at_few),
+        cmocka_unit_test(slot_of_a_group_calls_one),
+        cmocka_unit_test(waits_that_end_at_once_take_their_turns),
         cmocka_unit_test(finished_occurrence_looks_at_its_own),
         cmocka_unit_test(more_than_may_wait_are_overloaded),
         cmocka_unit_test(more_than_may_be_passed_on_are_overloaded),

@@ -163,7 +163,7 @@ static bool two_are_in_flight(void *arg)
 
 /* The slot comes free while the oldest is in an entry that is undecided, and which it can't use: so the next one isn't
  * called before, and not forgotten after. */
-static void check_wake_up_goes_on(struct ways *ways)
+static void check_wake_up_goes_on(struct ways *ways, bool goes)
 {
     struct ask policy, stuck, lucky, release;
     struct policy two = policy_of(2);
@@ -179,14 +179,30 @@ static void check_wake_up_goes_on(struct ways *ways)
     waiter_call(&replica->waiters, OWNER_OF(queue->waiters.first, struct waiter, place), CALL_HOPEFUL);
     replica_want_turn(replica);
     cluster_wait(&ways->cluster, 1000, two_are_in_flight, replica, "the oldest to be proposed");
+    if (goes) {
+        replica_cancel(ways->nodes[0]->replica, &stuck.operation);
+        expect_status(&ways->cluster, &stuck, OPERATION_CANCELLED);
+    }
     expect_granted(&ways->cluster, &lucky);
-    assert_false(stuck.answered);
+    assert_true(stuck.answered == goes);
+}
+
+static void check_refused_passes_on(struct ways *ways)
+{
+    check_wake_up_goes_on(ways, false);
+}
+
+/* … or its client has gone meanwhile. */
+static void check_cancelled_passes_on(struct ways *ways)
+{
+    check_wake_up_goes_on(ways, true);
 }
 
 static void refused_one_passes_the_wake_up_on(void **state)
 {
     (void)state;
-    both_ways(1040, check_wake_up_goes_on);
+    both_ways(1040, check_refused_passes_on);
+    both_ways(1042, check_cancelled_passes_on);
 }
 
 static void check_finished(struct ways *ways)
@@ -220,21 +236,26 @@ static void finished_occurrence_answers_all_that_wait_for_it(void **state)
 
 static void check_late_success(struct ways *ways)
 {
-    struct ask first, waiter, policy;
+    struct ask first, older, waiter, policy;
     struct policy twice = policy_of(1);
     twice.max_attempts = 3;
     ask_policy(ways->leader, &policy, "job", &twice);
-    ask_wanted(ways->leader, &first,
-               &(struct wanted){.schedule = "job", .holder = "first", .occurrence = "o", .ttl_ms = 1000});
+    ask_wanted(
+        ways->leader, &first,
+        &(struct wanted){.schedule = "job", .holder = "first", .occurrence = "2026-03-01T12:00:00Z", .ttl_ms = 1000});
     expect_granted(&ways->cluster, &first);
     cluster_run(&ways->cluster, 2000); /* its lock expires */
     (void)take(ways->leader, "job", "second");
-    ask_queued(ways->nodes[0], &waiter,
-               &(struct wanted){.schedule = "job", .holder = "w", .occurrence = "o", .wait_ms = HOUR}, 1);
+    queue_up(ways, &older, 1, "job"); /* before it, and in the way of nobody's look */
+    ask_queued(
+        ways->nodes[0], &waiter,
+        &(struct wanted){.schedule = "job", .holder = "w", .occurrence = "2026-03-01T13:00:00+01:00", .wait_ms = HOUR},
+        1);
     struct ask late;
     ask_release(ways->leader, &late, "job", first.token);
     expect_refused(&ways->cluster, &late, OUTCOME_LOCK_LOST);
     expect_refused(&ways->cluster, &waiter, OUTCOME_OCCURRENCE_DONE);
+    assert_false(older.answered);
 }
 
 static void late_success_answers_who_waits_for_the_occurrence(void **state)
@@ -573,9 +594,13 @@ static void check_floor(struct ways *ways)
         ask_wanted(ways->leader, &each,
                    &(struct wanted){.schedule = "job", .holder = "first", .occurrence = occurrence});
         expect_granted(&ways->cluster, &each);
-        ask_released(ways->leader, "job", each.token, RUN_FAILED);
+        if (i < 64) {
+            ask_released(ways->leader, "job", each.token, RUN_FAILED);
+        }
     }
+    uint64_t begin_ms = cluster_now_ms(&ways->cluster);
     expect_refused(&ways->cluster, &waiter, OUTCOME_OCCURRENCE_DONE);
+    assert_true(cluster_now_ms(&ways->cluster) - begin_ms < 100);
 }
 
 static void forgotten_occurrence_answers_who_waits_for_it(void **state)
