@@ -178,10 +178,15 @@
 #define LIMIT_FRAME_OPERATIONS_BYTES      (LIMIT_ENTRY_BYTES + 65536u)
 /* Bytes of a frame of outcomes. Past it: the sender begins another one; a connection that announces more is closed. */
 #define LIMIT_FRAME_OUTCOMES_BYTES        (4u * 1024u * 1024u)
+/* Bytes of a question about reads, or of its answer: LIMIT_READ_COUNTS of the longest ids. Past it: the connection is closed
+ * before anything is allocated. */
+#define LIMIT_FRAME_READ_INDEX_BYTES      (LIMIT_FRAME_SMALL_BYTES + LIMIT_READ_COUNTS * (LIMIT_NAME_BYTES + 4u))
+/* Bytes of a frame that takes waiting operations back. Past it: the connection is closed before anything is allocated. */
+#define LIMIT_FRAME_CANCEL_BYTES          (LIMIT_FRAME_SMALL_BYTES + LIMIT_CANCELS * 8u)
 /* Bytes of a frame with a chunk of a snapshot. Past it: the connection is closed before anything is allocated. */
 #define LIMIT_FRAME_CHUNK_BYTES           (LIMIT_SNAPSHOT_CHUNK_BYTES + 1024u)
-/* Bytes of memory that one frame may take once it is decoded; nor more than 64 times its own. Past it: the connection is
- * closed. */
+/* Bytes of memory that one frame may take once it is decoded; nor more than 64 times its own, of outcomes 256 times. Past it:
+ * the connection is closed. */
 #define LIMIT_FRAME_DECODED_BYTES         (256u << 20)
 /* Bytes of Raft's messages queued to one member. Past it: they are dropped, and libraft repeats them; after two election
  * time-outs in which no byte was taken the connection is closed, which empties all queues. */
