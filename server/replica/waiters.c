@@ -137,6 +137,7 @@ static void wait_queue_free(struct waiters *waiters, struct wait_queue *queue)
     }
     wait_queue_leave_group(waiters, queue);
     chain_remove(&queue->ready);
+    chain_remove(&queue->armed);
     chain_remove(&queue->swept);
     chain_remove(&queue->all);
     min_heap_remove(&waiters->cools, &queue->cool);
