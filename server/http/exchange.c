@@ -104,6 +104,7 @@ void *exchange_open(void *cls, const char *target, struct MHD_Connection *mhd)
 
 void exchange_free(struct exchange *exchange)
 {
+    CHECK(!exchange->is_watched && exchange->call == EXCHANGE_CALL_NONE);
     buffer_close(&exchange->body);
     stream_free(exchange->stream);
     free(exchange->query);

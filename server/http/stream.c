@@ -24,7 +24,7 @@
 #include "http/server.h"
 
 /* What MHD takes at a time for a client that knows no chunks (HTTP/1.0); for others it takes what its memory holds. */
-#define UNCHUNKED_BYTES ((size_t)4 * 1024)
+#define UNCHUNKED_BYTES ((size_t)1024)
 /* A buffer that was larger is freed when it is empty. */
 #define KEPT_BYTES      ((size_t)1024)
 
@@ -77,7 +77,7 @@ static void stream_tell_room(struct exchange *exchange)
     struct stream *stream = exchange->stream;
     if (stream->is_tight && stream_unsent(stream) < LIMIT_STREAM_BYTES / 2) {
         stream->is_tight = false;
-        if (stream->end == STREAM_OPEN) {
+        if (stream->end == STREAM_OPEN && stream->owner.room != NULL) {
             exchange_tell_later(exchange, EXCHANGE_CALL_ROOM);
         }
     }
