@@ -303,6 +303,7 @@ static enum MHD_Result exchange_begin(struct exchange *exchange, const char *url
         return MHD_NO;
     }
     exchange->method = slice_of(method);
+    exchange->knows_chunks = strcmp(version, MHD_HTTP_VERSION_1_0) != 0;
     if (!exchange_leaves_room(exchange)) {
         return exchange_refuse_headers(exchange);
     }
