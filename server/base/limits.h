@@ -106,7 +106,8 @@
 
 /* Milliseconds for which a request may wait for a lock. Past it: 400 `invalid_field`. */
 #define LIMIT_WAIT_MS      3600000u
-/* Requests that wait for locks at the leader. Past it: 503 `overloaded`. */
+/* Requests that may wait for a lock at the leader, those of all nodes; and as many at any other node. Past it: 503
+ * `overloaded`. */
 #define LIMIT_WAITERS      100000u
 /* Waiting requests that are looked at in one turn of the loop. Past it: the rest is looked at in the next turns. */
 #define LIMIT_WAITER_LOOKS 512u
@@ -130,8 +131,8 @@
 #define LIMIT_ENTRY_BYTES         (512u * 1024u)
 /* Entries that are proposed and not applied. Past it: operations wait in their queue. */
 #define LIMIT_ENTRIES_IN_FLIGHT   2u
-/* Operations on one node that aren't decided, on the leader also those of others; and as many reads. Past it: 503
- * `overloaded`. */
+/* Operations on one node that aren't decided, on the leader also those of others, but for those that may wait for a lock; and
+ * as many reads. Past it: 503 `overloaded`. */
 #define LIMIT_OPERATIONS_QUEUED   16384u
 /* Questions about reads that the leader hasn't answered; one stands for all reads that wait at a member. Past it: they wait
  * at the members, which ask again. */

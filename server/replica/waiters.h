@@ -160,6 +160,10 @@ uint64_t waiters_passed(const struct waiters *waiters, struct slice schedule_id)
 
 struct wait_queue *waiters_queue(const struct waiters *waiters, struct slice schedule_id); /* NULL: nobody is in it */
 struct wait_group *waiters_group(const struct waiters *waiters, struct slice name);
+uint64_t waiters_hash(const struct waiters *waiters, struct slice text);
+/* When it comes to, and leaves, its queue. */
+void kin_join(struct waiters *waiters, struct waiter *waiter, enum kinship kinship);
+void kin_leave(struct waiters *waiters, struct waiter *waiter, enum kinship kinship);
 struct kin *waiters_kin(const struct waiters *waiters, const struct wait_queue *queue, enum kinship kinship,
                         struct slice text);
 void wait_group_drop(struct waiters *waiters, struct wait_group *group); /* if nothing keeps it */

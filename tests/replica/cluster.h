@@ -92,7 +92,7 @@ struct ask {
     uint64_t token;
     uint64_t remaining_ms;
     uint64_t answered_ns;
-    char schedule[64], holder[64], key[64];
+    char schedule[64], holder[64], key[64], occurrence[64];
     struct cluster *cluster;
 };
 void ask_begin(struct node *node, struct ask *ask); /* before its operation is filled in and submitted */

@@ -248,15 +248,15 @@ static void cancel_that_crosses_an_answer_does_no_harm(void **state)
         numbers[i] = stays.operation.number + 1 + i; /* not yet given, or over */
     }
     memcpy(frame.run_id, follower->replica->run_id, sizeof frame.run_id);
-    waiting_take_cancels(leader->replica, member_of(leader, follower), &frame);
+    parting_take_cancels(leader->replica, member_of(leader, follower), &frame);
     numbers[0] = stays.operation.number;
     frame.run_id[0] ^= 1; /* of another process */
-    waiting_take_cancels(leader->replica, member_of(leader, follower), &frame);
+    parting_take_cancels(leader->replica, member_of(leader, follower), &frame);
     struct ask *const others[] = {&stays};
     expect_silence(&cluster, others, 1);
     frame.run_id[0] ^= 1;
     /* The leader has it for cancelled and its own client is there: to that it is as if no leader had been. */
-    waiting_take_cancels(leader->replica, member_of(leader, follower), &frame);
+    parting_take_cancels(leader->replica, member_of(leader, follower), &frame);
     outbox_flush_all(leader->replica);
     expect_status(&cluster, &stays, OPERATION_NO_LEADER);
     finish(&cluster);

@@ -233,28 +233,37 @@ static void waits_that_end_at_once_take_their_turns(void **state)
     free(proposals.asks);
 }
 
-/* Those with one occurrence are found without a look at the others. */
+/* Those with one occurrence are found at once, however it is written, without a look at the others. */
 static void finished_occurrence_looks_at_its_own(void **state)
 {
     (void)state;
+    static const char *const written[] = {"2026-03-01T12:00:00Z", "2026-03-01T13:00:00+01:00"};
     struct cluster cluster;
     struct node *leader = asks_begin(&cluster, 1, 1303);
-    struct ask first, own[10];
-    ask_wanted(leader, &first, &(struct wanted){.schedule = "job", .holder = "first", .occurrence = "o"});
+    struct ask first, own[10], release;
+    struct ask *asks = calloc(MANY, sizeof *asks);
+    assert_non_null(asks);
+    ask_wanted(leader, &first, &(struct wanted){.schedule = "job", .holder = "first", .occurrence = written[0]});
     expect_granted(&cluster, &first);
-    struct ask *asks = queue_many(&leader, 1, "job", MANY);
+    for (unsigned i = 0; i < MANY; i++) {
+        char occurrence[32];
+        (void)snprintf(occurrence, sizeof occurrence, "batch-%u", i);
+        ask_wanted(leader, &asks[i],
+                   &(struct wanted){.schedule = "job", .holder = "w", .occurrence = occurrence, .wait_ms = HOUR});
+    }
     (void)watch_until(leader, "job", MANY);
     for (unsigned i = 0; i < 10; i++) {
         ask_queued(leader, &own[i],
-                   &(struct wanted){.schedule = "job", .holder = "own", .occurrence = "o", .wait_ms = HOUR},
+                   &(struct wanted){.schedule = "job", .holder = "own", .occurrence = written[i % 2], .wait_ms = HOUR},
                    MANY + i + 1);
     }
-    struct ask release;
+    uint64_t begin_ms = cluster_now_ms(&cluster);
     ask_release(leader, &release, "job", first.token);
     struct watch watch = watch_until(leader, "job", MANY - 1);
     assert_true(watch.all <= 10 + 3 + 10 * TICK_LOOKS); /* and what ticks look at */
     for (unsigned i = 0; i < 10; i++) {
         expect_refused(&cluster, &own[i], OUTCOME_OCCURRENCE_DONE);
+        assert_true(own[i].answered_ns / SIM_MS - begin_ms < 200);
     }
     expect_granted(&cluster, &asks[0]);
     cluster_close(&cluster);
