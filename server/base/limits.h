@@ -49,6 +49,9 @@
 #define LIMIT_HTTP_ACCEPTS       64u
 /* Rounds of work that the HTTP library gets in one turn of the loop. Past it: the rest is done in the next turn. */
 #define LIMIT_HTTP_ROUNDS        4u
+/* Hang-ups that are looked at, and calls about them and about streams that are made, in one turn of the loop. Past it: the
+ * rest comes in the next turn. */
+#define LIMIT_HTTP_CALLS         256u
 /* Requests under way on one node: one of each connection, and the grants that are being given back. Past it: 503
  * `overloaded`. */
 #define LIMIT_REQUESTS           12000u
