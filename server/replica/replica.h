@@ -173,7 +173,7 @@ struct replica_status {
     uint64_t leader_changes; /* seen by this process */
     uint64_t last_snapshot_index;
     uint64_t operations_queued;
-    uint64_t waiting; /* requests that wait for locks: at the leader all, elsewhere those that this node has passed on */
+    uint64_t waiters; /* requests that wait for locks: at the leader all, elsewhere those that this node has passed on */
     uint64_t expirations;      /* locks that ended by their deadline in entries that this process proposed */
     uint32_t rules_version;    /* in force */
     uint32_t snapshot_busy_ms; /* how long a snapshot has been due and couldn't be taken; 0: it isn't */
