@@ -45,6 +45,9 @@ static void what_is_not_json_is_malformed(void **state)
         assert_refused(RENEW, NULL, bodies[i], 400, "malformed_json", "body");
         assert_refused(REVOKE, NULL, bodies[i], 400, "malformed_json", "body");
         assert_refused(PUT, NULL, bodies[i], 400, "malformed_json", "body");
+        assert_refused(RENEW_BATCH, NULL, bodies[i], 400, "malformed_json", "body");
+        assert_refused(PUT_GROUP, NULL, bodies[i], 400, "malformed_json", "body");
+        assert_refused(PUT_FREEZE, NULL, bodies[i], 400, "malformed_json", "body");
     }
 }
 
@@ -169,7 +172,9 @@ static void random_damage_never_crashes(void **state)
          "{\"reason\":\"gr\\u00fc\xc3\x9f\\n\",\"actor\":\"kim\",\"token\":7,\"force\":true}"},
         {"PUT", "/schedules/a",
          "{\"estimated_duration_ms\":1,\"safety_margin_ms\":2,\"max_ttl_ms\":9,\"min_hold_ms\":4,\"slots\":5,"
-         "\"max_attempts\":6,\"description\":null}"},
+         "\"max_attempts\":6,\"description\":null,\"group\":\"db\",\"expected_every_ms\":7}"},
+        {"PUT", "/groups/a", "{\"slots\":10000}"},
+        {"PUT", "/freezes/a-*", "{\"reason\":\"gr\\u00fc\xc3\x9f\\n\",\"actor\":\"kim\",\"ttl_ms\":31536000000}"},
     };
     uint64_t seed = 0x2545f4914f6cdd1du;
     for (size_t round = 0; round < 60000; round++) {
