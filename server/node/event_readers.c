@@ -17,39 +17,19 @@
 
 #include "base/check.h"
 #include "base/limits.h"
+#include "node/event_portion.h"
 #include "node/event_ring.h"
 
 enum {
-    PORTION_MIN_BYTES = 4096, /* what a reader gets in a turn when there are very many */
-    PORTION_PIECES = 512,
-    CATCH_UP_BYTES = 256 * 1024, /* rendered in one turn for all who catch up, … */
-    CATCH_UP_LOOKS = 8192,       /* … and events that are looked at for it */
+    PORTION_MIN_BYTES = 4096,    /* what a reader gets in a turn when there are very many */
+    CATCH_UP_BYTES = 256 * 1024, /* rendered in one turn for all who catch up */
+    TURN_LOOKS = 8192,           /* events that are looked at in one turn, for these, and for those who are live */
 };
 _Static_assert(LIMIT_EVENT_PORTION_BYTES >= PORTION_MIN_BYTES, "a portion is of at least this size");
 _Static_assert(LIMIT_STREAM_BYTES / 2 + 2 * LIMIT_EVENT_PORTION_BYTES <= LIMIT_STREAM_BYTES,
                "one that has room for a portion isn't cut by it");
 
 static const char comment[] = ":\n\n";
-
-/* What filters ask about an event. */
-struct topic {
-    struct slice name;   /* of a schedule, group or scope; absent: it is for everybody */
-    bool is_of_schedule; /* or of the freeze of one */
-    bool is_renewal;
-};
-
-/* Text for several readers, cut into events. */
-struct piece {
-    struct topic topic; /* its name lies in the ring, or in `aside_names` */
-    uint64_t place;
-    size_t begin;
-    size_t end;
-};
-struct portion {
-    struct buffer text;
-    struct piece pieces[PORTION_PIECES];
-    size_t n;
-};
 
 struct event_reader {
     struct event_readers *readers;
@@ -59,11 +39,7 @@ struct event_reader {
     bool is_live;
     bool is_full; /* while catching up: waits until it has room */
     bool is_over; /* cut or ended; waits for its `closed` */
-    bool renewals;
-    struct slice schedule; /* absent: any */
-    struct slice prefix;   /* absent: any */
-    uint8_t schedule_bytes[LIMIT_NAME_BYTES];
-    uint8_t prefix_bytes[LIMIT_NAME_BYTES];
+    struct event_filter filter;
 };
 TAILQ_HEAD(event_reader_list, event_reader);
 
@@ -78,8 +54,8 @@ struct event_readers {
     bool is_burst;   /* the last portion wasn't all that there was to tell */
     struct post turn;
     struct timer *comment_timer;
-    struct portion news;  /* of the log; empty between turns */
-    struct portion aside; /* of this turn, without ids */
+    struct event_portion news;  /* of the log; empty between turns */
+    struct event_portion aside; /* of this turn, without ids */
     uint8_t aside_names[PORTION_PIECES][LIMIT_NAME_BYTES];
     struct buffer text;                /* for one reader; empty between uses */
     char leader[LIMIT_NAME_BYTES + 1]; /* "": nobody */
@@ -108,55 +84,18 @@ void event_readers_close(struct event_readers *readers)
     loop_post_cancel(readers->options.loop, &readers->turn);
     loop_timer_close(readers->options.loop, readers->comment_timer);
     event_ring_close(readers->ring);
-    buffer_close(&readers->news.text);
-    buffer_close(&readers->aside.text);
+    event_portion_close(&readers->news);
+    event_portion_close(&readers->aside);
     buffer_close(&readers->text);
     free(readers);
 }
 
-/* ---- filters ---- */
-
-static struct topic topic_of(const struct event *event)
-{
-    switch (event->kind) {
-    case EVENT_GRANTED:
-    case EVENT_RENEWED:
-        return (struct topic){event->grant.schedule_id, true, event->kind == EVENT_RENEWED};
-    case EVENT_RELEASED:
-    case EVENT_EXPIRED:
-    case EVENT_REVOKED:
-        return (struct topic){event->run.schedule_id, true, false};
-    case EVENT_POLICY:
-        return (struct topic){event->policy.schedule_id, true, false};
-    case EVENT_GROUP:
-        return (struct topic){event->of_group.name, false, false};
-    case EVENT_FREEZE:
-        return (struct topic){event->freeze.scope, true, false};
-    }
-    CHECK(false);
-    return (struct topic){0};
-}
-
-static bool slice_begins(struct slice slice, struct slice prefix)
-{
-    return slice.len >= prefix.len && (prefix.len == 0 || memcmp(slice.base, prefix.base, prefix.len) == 0);
-}
-
-static bool reader_wants(const struct event_reader *reader, const struct topic *topic)
-{
-    if (topic->is_renewal && !reader->renewals) {
-        return false;
-    }
-    if (!slice_is_present(topic->name)) {
-        return true;
-    }
-    if (slice_is_present(reader->schedule) && !(topic->is_of_schedule && slice_equal(topic->name, reader->schedule))) {
-        return false;
-    }
-    return !slice_is_present(reader->prefix) || slice_begins(topic->name, reader->prefix);
-}
-
 /* ---- one reader ---- */
+
+static struct event_reader *next_of(const struct event_reader *reader)
+{
+    return TAILQ_NEXT(reader, entry);
+}
 
 static void reader_write(struct event_reader *reader, struct slice text)
 {
@@ -195,57 +134,20 @@ static size_t portion_bytes(const struct event_readers *readers)
     return share > LIMIT_EVENT_PORTION_BYTES ? LIMIT_EVENT_PORTION_BYTES : share;
 }
 
-static void portion_clear(struct portion *portion)
+static void reader_write_portion(struct event_reader *reader, const struct event_portion *portion)
 {
-    buffer_clear(&portion->text);
-    portion->n = 0;
-}
-
-static bool portion_is_full(const struct event_readers *readers, const struct portion *portion)
-{
-    return portion->n == PORTION_PIECES || portion->text.len >= portion_bytes(readers);
-}
-
-/* The text from `begin` on is one piece. */
-static void portion_add(struct portion *portion, struct topic topic, uint64_t place, size_t begin)
-{
-    portion->pieces[portion->n++] =
-        (struct piece){.topic = topic, .place = place, .begin = begin, .end = portion->text.len};
-}
-
-/* Writes what the reader wants of it, neighbours at once. */
-static void portion_tell(const struct portion *portion, struct event_reader *reader)
-{
-    size_t begin = 0;
-    size_t end = 0;
-    for (size_t i = 0; i < portion->n; i++) {
-        const struct piece *piece = &portion->pieces[i];
-        if (piece->place < reader->place || !reader_wants(reader, &piece->topic)) {
-            continue;
-        }
-        if (piece->begin != end) {
-            reader_write(reader, (struct slice){.base = portion->text.base + begin, .len = end - begin});
-            begin = piece->begin;
-        }
-        end = piece->end;
-    }
-    if (end > begin) {
-        reader_write(reader, (struct slice){.base = portion->text.base + begin, .len = end - begin});
+    if (!event_portion_write(portion, &reader->filter, reader->place, reader->exchange)) {
+        reader->is_over = true;
     }
 }
 
 /* ---- those that are live ---- */
 
-/* A renewal is most of what happens, and few ask for it. */
-static bool somebody_may_want(const struct event_readers *readers, const struct topic *topic)
+/* Renewals are most of what happens, and few ask for them. */
+static bool somebody_wants_renewals(const struct event_readers *readers)
 {
-    const struct event_reader *reader;
-    if (!topic->is_renewal) {
-        return true;
-    }
-    TAILQ_FOREACH(reader, &readers->list, entry)
-    {
-        if (reader->is_live && reader->renewals) {
+    for (struct event_reader *reader = TAILQ_FIRST(&readers->list); reader != NULL; reader = next_of(reader)) {
+        if (reader->is_live && reader->filter.renewals) {
             return true;
         }
     }
@@ -254,17 +156,20 @@ static bool somebody_may_want(const struct event_readers *readers, const struct 
 
 static void render_news(struct event_readers *readers)
 {
-    struct portion *news = &readers->news;
-    portion_clear(news);
-    while (readers->told < event_ring_next(readers->ring) && !portion_is_full(readers, news)) {
+    struct event_portion *news = &readers->news;
+    size_t bytes = portion_bytes(readers);
+    bool renewals = somebody_wants_renewals(readers);
+    uint64_t end = event_ring_next(readers->ring);
+    end = end - readers->told > TURN_LOOKS ? readers->told + TURN_LOOKS : end;
+    event_portion_clear(news);
+    while (readers->told < end && !event_portion_is_full(news, bytes)) {
         struct event event;
         uint64_t place = readers->told++;
         event_ring_get(readers->ring, place, &event);
-        struct topic topic = topic_of(&event);
-        if (somebody_may_want(readers, &topic)) {
-            size_t begin = news->text.len;
+        struct event_topic topic = event_topic(&event);
+        if (renewals || !topic.is_renewal) {
             api_render_event(readers->generation, &event, &news->text);
-            portion_add(news, topic, place, begin);
+            event_portion_add(news, topic, place);
         }
     }
 }
@@ -272,10 +177,8 @@ static void render_news(struct event_readers *readers)
 /* What they should get next was dropped from the ring. */
 static void end_overtaken(struct event_readers *readers)
 {
-    struct event_reader *reader;
     uint64_t first = event_ring_first(readers->ring);
-    TAILQ_FOREACH(reader, &readers->list, entry)
-    {
+    for (struct event_reader *reader = TAILQ_FIRST(&readers->list); reader != NULL; reader = next_of(reader)) {
         if (reader->place < first) {
             reader_end(reader);
         }
@@ -287,12 +190,10 @@ static void end_overtaken(struct event_readers *readers)
 
 static void tell_live(struct event_readers *readers)
 {
-    struct event_reader *reader;
     bool was_burst = readers->is_burst;
     render_news(readers);
     readers->is_burst = readers->told < event_ring_next(readers->ring);
-    TAILQ_FOREACH(reader, &readers->list, entry)
-    {
+    for (struct event_reader *reader = TAILQ_FIRST(&readers->list); reader != NULL; reader = next_of(reader)) {
         if (!reader->is_live || reader->is_over || reader->place >= readers->told) {
             continue;
         }
@@ -301,10 +202,10 @@ static void tell_live(struct event_readers *readers)
             reader->is_full = true;
             continue;
         }
-        portion_tell(&readers->news, reader);
+        reader_write_portion(reader, &readers->news);
         reader->place = readers->told;
     }
-    portion_clear(&readers->news);
+    event_portion_clear(&readers->news);
 }
 
 /* ---- those that catch up ---- */
@@ -328,8 +229,8 @@ static void reader_catch_up(struct event_reader *reader, struct catch_up_budget 
            budget->looks > 0) {
         struct event event;
         event_ring_get(readers->ring, reader->place++, &event);
-        struct topic topic = topic_of(&event);
-        if (reader_wants(reader, &topic)) {
+        struct event_topic topic = event_topic(&event);
+        if (event_filter_wants(&reader->filter, &topic)) {
             api_render_event(readers->generation, &event, text);
         }
         budget->looks--;
@@ -348,7 +249,7 @@ static bool reader_can_catch_up(const struct event_reader *reader)
 /* Each in its turn: who was served goes to the end of the list. True: somebody has more to get, and room for it. */
 static bool catch_up(struct event_readers *readers)
 {
-    struct catch_up_budget budget = {.bytes = CATCH_UP_BYTES, .looks = CATCH_UP_LOOKS};
+    struct catch_up_budget budget = {.bytes = CATCH_UP_BYTES, .looks = TURN_LOOKS};
     bool more = false;
     for (size_t i = 0; i < readers->n; i++) {
         struct event_reader *reader = TAILQ_FIRST(&readers->list);
@@ -369,11 +270,9 @@ static bool catch_up(struct event_readers *readers)
 
 static void tell_reset(struct event_readers *readers)
 {
-    struct event_reader *reader;
     readers->is_skipped = false;
     readers->told = event_ring_first(readers->ring);
-    TAILQ_FOREACH(reader, &readers->list, entry)
-    {
+    for (struct event_reader *reader = TAILQ_FIRST(&readers->list); reader != NULL; reader = next_of(reader)) {
         reader_write_reset(reader);
         reader->place = readers->told;
         reader->is_live = true;
@@ -383,14 +282,12 @@ static void tell_reset(struct event_readers *readers)
 
 static void tell_aside(struct event_readers *readers)
 {
-    struct event_reader *reader;
-    TAILQ_FOREACH(reader, &readers->list, entry)
-    {
+    for (struct event_reader *reader = TAILQ_FIRST(&readers->list); reader != NULL; reader = next_of(reader)) {
         if (reader->is_live && !reader->is_over) {
-            portion_tell(&readers->aside, reader);
+            reader_write_portion(reader, &readers->aside);
         }
     }
-    portion_clear(&readers->aside);
+    event_portion_clear(&readers->aside);
 }
 
 static void readers_turn(struct post *post)
@@ -411,9 +308,7 @@ static void readers_turn(struct post *post)
 static void comment_timer_fired(void *arg)
 {
     struct event_readers *readers = arg;
-    struct event_reader *reader;
-    TAILQ_FOREACH(reader, &readers->list, entry)
-    {
+    for (struct event_reader *reader = TAILQ_FIRST(&readers->list); reader != NULL; reader = next_of(reader)) {
         if (reader->is_live || reader_has_room(reader)) { /* the others are behind, and know that they are */
             reader_write(reader, slice_of(comment));
         }
@@ -447,18 +342,17 @@ void event_readers_skip(struct event_readers *readers)
 void event_readers_refused(struct event_readers *readers, const struct api_request *request,
                            const struct outcome *outcome)
 {
-    struct portion *aside = &readers->aside;
+    struct event_portion *aside = &readers->aside;
     struct slice id = request->schedule_id;
-    if (readers->n == 0 || portion_is_full(readers, aside)) {
+    if (readers->n == 0 || event_portion_is_full(aside, portion_bytes(readers))) {
         return;
     }
     CHECK(id.len <= LIMIT_NAME_BYTES);
     uint8_t *name = readers->aside_names[aside->n];
     memcpy(name, id.base, id.len);
-    size_t begin = aside->text.len;
     api_render_event_refused(request, outcome, loop_wall_ms(readers->options.loop), &aside->text);
-    struct topic topic = {.name = {.base = name, .len = id.len}, .is_of_schedule = true};
-    portion_add(aside, topic, UINT64_MAX, begin);
+    struct event_topic topic = {.name = {.base = name, .len = id.len}, .is_of_schedule = true};
+    event_portion_add(aside, topic, EVENT_PLACE_NONE);
     readers_wake(readers);
 }
 
@@ -466,7 +360,7 @@ void event_readers_leader(struct event_readers *readers, const char *leader, uin
 {
     const char *name = leader == NULL ? "" : leader;
     bool is_same = strcmp(name, readers->leader) == 0 && (name[0] == 0 || term == readers->leader_term);
-    struct portion *aside = &readers->aside;
+    struct event_portion *aside = &readers->aside;
     if (is_same) {
         return;
     }
@@ -476,9 +370,8 @@ void event_readers_leader(struct event_readers *readers, const char *leader, uin
     if (readers->n == 0 || aside->n == PORTION_PIECES) {
         return;
     }
-    size_t begin = aside->text.len;
     api_render_event_leader(leader, term, loop_wall_ms(readers->options.loop), &aside->text);
-    portion_add(aside, (struct topic){0}, UINT64_MAX, begin);
+    event_portion_add(aside, (struct event_topic){.is_renewal = false}, EVENT_PLACE_NONE);
     readers_wake(readers);
 }
 
@@ -503,16 +396,6 @@ static void reader_closed(void *arg)
     }
 }
 
-static struct slice name_keep(uint8_t bytes[LIMIT_NAME_BYTES], struct slice name)
-{
-    if (!slice_is_present(name)) {
-        return name;
-    }
-    CHECK(name.len <= LIMIT_NAME_BYTES);
-    memcpy(bytes, name.base, name.len);
-    return (struct slice){.base = bytes, .len = name.len};
-}
-
 /* Where it goes on. False: what it asks for is gone. */
 static bool reader_find_place(struct event_reader *reader, const struct api_events *wanted)
 {
@@ -528,7 +411,7 @@ static void readers_insert(struct event_readers *readers, struct event_reader *r
 {
     if (readers->n == 0) { /* nobody was told of what came meanwhile */
         readers->told = event_ring_next(readers->ring);
-        portion_clear(&readers->aside);
+        event_portion_clear(&readers->aside);
         loop_timer_start(readers->options.loop, readers->comment_timer, EVENT_COMMENT_MS);
     }
     TAILQ_INSERT_TAIL(&readers->list, reader, entry);
@@ -543,9 +426,7 @@ void event_readers_add(struct event_readers *readers, const struct event_reader_
     readers->generation = begin->generation;
     reader->readers = readers;
     reader->exchange = begin->exchange;
-    reader->renewals = begin->wanted->renewals;
-    reader->schedule = name_keep(reader->schedule_bytes, begin->wanted->schedule);
-    reader->prefix = name_keep(reader->prefix_bytes, begin->wanted->prefix);
+    event_filter_set(&reader->filter, begin->wanted);
     bool is_known = reader_find_place(reader, begin->wanted);
     readers_insert(readers, reader);
     reader->is_live = reader->place >= readers->told;
@@ -560,9 +441,7 @@ void event_readers_add(struct event_readers *readers, const struct event_reader_
 
 void event_readers_end(struct event_readers *readers)
 {
-    struct event_reader *reader;
-    TAILQ_FOREACH(reader, &readers->list, entry)
-    {
+    for (struct event_reader *reader = TAILQ_FIRST(&readers->list); reader != NULL; reader = next_of(reader)) {
         reader_end(reader);
     }
 }
