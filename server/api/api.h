@@ -153,7 +153,7 @@ void api_render_missing(const struct api_request *request, struct api_answer *an
 /* One event as text/event-stream has it, appended to `text`. The id is GENERATION-INDEX-N in decimal. */
 void api_render_event(uint64_t generation, const struct event *event, struct buffer *text);
 /* Events that aren't in the log, and have no id: a refused acquire, another leader (NULL: none is known), and what a reader
- * gets whose last id is gone. */
+ * gets whose last id is gone: events of the log up to `index` won't be told. */
 void api_render_event_refused(const struct api_request *request, const struct outcome *outcome, int64_t wall_ms,
                               struct buffer *text);
 void api_render_event_leader(const char *leader, uint64_t term, int64_t wall_ms, struct buffer *text);

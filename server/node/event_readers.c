@@ -117,11 +117,23 @@ static bool reader_has_room(const struct event_reader *reader)
     return exchange_unsent(reader->exchange) <= LIMIT_STREAM_BYTES / 2;
 }
 
+/* It is told of everything that is behind this index. */
+static uint64_t reader_index(const struct event_reader *reader)
+{
+    const struct event_readers *readers = reader->readers;
+    struct event event;
+    if (reader->place == event_ring_next(readers->ring)) {
+        return readers->options.applied_index(readers->options.arg);
+    }
+    event_ring_get(readers->ring, reader->place, &event);
+    return event.index - 1;
+}
+
 static void reader_write_reset(struct event_reader *reader)
 {
     struct event_readers *readers = reader->readers;
     buffer_clear(&readers->text);
-    api_render_event_reset(readers->generation, readers->options.applied_index(readers->options.arg), &readers->text);
+    api_render_event_reset(readers->generation, reader_index(reader), &readers->text);
     reader_write(reader, buffer_slice(&readers->text));
 }
 
@@ -273,8 +285,8 @@ static void tell_reset(struct event_readers *readers)
     readers->is_skipped = false;
     readers->told = event_ring_first(readers->ring);
     for (struct event_reader *reader = TAILQ_FIRST(&readers->list); reader != NULL; reader = next_of(reader)) {
-        reader_write_reset(reader);
         reader->place = readers->told;
+        reader_write_reset(reader);
         reader->is_live = true;
         reader->is_full = false;
     }

@@ -120,6 +120,48 @@ static void deep_nesting_is_refused(void **state)
     assert_too_deep(&parsed, "a");
 }
 
+/* Inside of a value, it is the field that is named. */
+static void a_key_given_twice_names_the_field_around_it(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body;
+        const char *field;
+    } cases[] = {
+        {"{\"metadata\":{\"holder\":1,\"holder\":2},\"holder\":\"h\"}", "metadata"},
+        {"{\"holder\":\"h\",\"metadata\":{\"a\":[{\"b\":{}},{\"c\":1,\"c\":2}]}}", "metadata"},
+        {"{\"metadata\":{},\"holder\":[1,{\"b\":\"]}\",\"b\":2}]}", "holder"},
+        {"[1,{\"a\":1,\"a\":2}]", "body"},
+        {"[{\"a\":[2,3]},\"x\",{\"a\":1,\"a\":2}]", "body"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_refused(ACQUIRE, NULL, cases[i].body, 400, "invalid_field", cases[i].field);
+    }
+}
+
+static void a_huge_number_is_named_wherever_it_is(void **state)
+{
+    (void)state;
+    assert_refused(ACQUIRE, NULL, "{\"holder\":\"h\",\"metadata\":{\"a\":[{\"b\":9223372036854775808}]},\"ttl_ms\":1}",
+                   400, "invalid_field", "metadata");
+    assert_refused(ACQUIRE, NULL, "{\"holder\":18446744073709551616}", 400, "invalid_field", "holder");
+    assert_refused(ACQUIRE, NULL, "[9223372036854775808]", 400, "invalid_field", "body");
+    assert_refused(ACQUIRE, NULL, "{\"holder\":\"h\",\"ttl_ms\":1e400}", 400, "invalid_field", "ttl_ms");
+    assert_refused(ACQUIRE, NULL, "{\"metadata\":{\"a\":-1e400},\"holder\":\"h\"}", 400, "invalid_field", "metadata");
+}
+
+/* JSON can say it, but no text may hold it. */
+static void a_zero_character_is_named_wherever_it_is(void **state)
+{
+    (void)state;
+    assert_refused(ACQUIRE, NULL, "{\"holder\":\"a\\u0000b\"}", 400, "invalid_field", "holder");
+    assert_refused(ACQUIRE, NULL, "{\"metadata\":{\"a\":[\"\\u0000\"]},\"holder\":\"h\"}", 400, "invalid_field",
+                   "metadata");
+    assert_refused(ACQUIRE, NULL, "{\"metadata\":{\"\\u0000\":1},\"holder\":\"h\"}", 400, "invalid_field", "metadata");
+    assert_refused(ACQUIRE, NULL, "{\"hol\\u0000der\":\"h\"}", 400, "invalid_field", "hol\\u0000der");
+    assert_refused(ACQUIRE, NULL, "[\"\\u0000\"]", 400, "invalid_field", "body");
+}
+
 static void random_bytes_never_crash(void **state)
 {
     (void)state;
@@ -224,10 +266,16 @@ static void a_damaged_query_never_crashes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_not_json_is_malformed), cmocka_unit_test(a_zero_byte_is_malformed_wherever_it_is),
-        cmocka_unit_test(every_truncation_is_malformed), cmocka_unit_test(deep_nesting_is_refused),
-        cmocka_unit_test(random_bytes_never_crash),      cmocka_unit_test(random_damage_never_crashes),
+        cmocka_unit_test(what_is_not_json_is_malformed),
+        cmocka_unit_test(a_zero_byte_is_malformed_wherever_it_is),
+        cmocka_unit_test(every_truncation_is_malformed),
+        cmocka_unit_test(deep_nesting_is_refused),
+        cmocka_unit_test(random_bytes_never_crash),
+        cmocka_unit_test(random_damage_never_crashes),
         cmocka_unit_test(a_damaged_query_never_crashes),
+        cmocka_unit_test(a_key_given_twice_names_the_field_around_it),
+        cmocka_unit_test(a_huge_number_is_named_wherever_it_is),
+        cmocka_unit_test(a_zero_character_is_named_wherever_it_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -254,7 +254,7 @@ static void a_snapshot_that_is_installed_resets_every_reader(void **state)
     fake_loop_settle(&rig.world);
     struct exchange *const both[] = {&live, &behind};
     for (size_t i = 0; i < 2; i++) {
-        assert_times(both[i], "event: reset\n", 1);
+        assert_times(both[i], "event: reset\ndata: {\"generation\":" GENERATION ",\"index\":89}\n", 1);
         assert_times(both[i], "id: ", 1);
         assert_id(both[i], "90-0", 1);
         assert_true(strstr((char *)both[i]->streamed.base, "reset") < strstr((char *)both[i]->streamed.base, "id: "));
