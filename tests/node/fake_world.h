@@ -15,7 +15,7 @@
 #include "replica/replica.h"
 #include "storage/storage.h"
 
-enum { FAKE_HEADERS = 8, FAKE_QUERY = 4, FAKE_TARGET_BYTES = 512, FAKE_PENDING = 32 };
+enum { FAKE_HEADERS = 8, FAKE_QUERY = 4, FAKE_TARGET_BYTES = 512, FAKE_PENDING = 4096 };
 
 struct exchange {
     const char *method;
