@@ -320,6 +320,68 @@ static void filters_are_by_schedule_prefix_and_renewals(void **state)
     rig_close(&rig);
 }
 
+/* ---- what the table itself tells of ---- */
+
+static void table_told(void *arg, const struct event *event)
+{
+    struct rig *rig = arg;
+    service_record_event(rig->service, event);
+}
+
+static struct command acquire_command(const char *schedule, const char *key)
+{
+    return (struct command){
+        .kind = COMMAND_ACQUIRE,
+        .acquire = {.schedule_id = slice_of(schedule),
+                    .holder = slice_of("h"),
+                    .idempotency_key = slice_of(key),
+                    .has_ttl = true,
+                    .ttl_ms = 60000},
+    };
+}
+
+/* Two locks end in one entry, before its command: three events of one index. */
+static void what_the_table_tells_is_numbered_in_each_entry(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct exchange live;
+    struct exchange late;
+    rig_open(&rig, LIMIT_REQUESTS);
+    rig_use_newest_rules(&rig); /* index 1 */
+    lock_table_observe(rig.replica.table, table_told, &rig);
+    open_stream_at_once(&rig, &live, "/events", NULL);
+    fake_loop_settle(&rig.world);
+    struct command commands[] = {
+        {.kind = COMMAND_PUT_GROUP, .put_group = {.name = slice_of("db"), .slots = 2}},
+        acquire_command("a", "k1"),
+        acquire_command("b", "k2"),
+        {.kind = COMMAND_RENEW, .renew = {.schedule_id = slice_of("a"), .token = 1}},
+        acquire_command("c", "k3"), /* index 6 */
+        {.kind = COMMAND_RELEASE,
+         .release = {.schedule_id = slice_of("c"), .token = 3, .has_outcome = true, .outcome = RUN_SUCCEEDED}},
+    };
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        rig_apply(&rig, i == 4 ? 100000 : i == 5 ? 100001 : 1000, &commands[i]);
+        fake_loop_settle(&rig.world);
+    }
+    open_stream_at_once(&rig, &late, "/events", GENERATION "-6-0");
+    fake_loop_settle(&rig.world);
+    static const char *const ids[] = {"2-0", "3-0", "4-0", "6-0", "6-1", "6-2", "7-0"};
+    for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {
+        assert_id(&live, ids[i], 1);
+        assert_id(&late, ids[i], i > 3);
+    }
+    assert_times(&live, "event: expired\n", 2);
+    assert_times(&live, "event: renewed\n", 0);
+    assert_times(&late, "event: expired\n", 1);
+    assert_times(&late, "event: released\n", 1);
+    hang_up(&live);
+    hang_up(&late);
+    lock_table_observe(rig.replica.table, NULL, NULL);
+    rig_close(&rig);
+}
+
 /* ---- what isn't in the log ---- */
 
 static void refuse(struct rig *rig, const char *path)
@@ -688,6 +750,7 @@ int main(void)
         cmocka_unit_test(an_id_that_is_still_to_come_is_waited_for),
         cmocka_unit_test(a_snapshot_that_is_installed_resets_every_reader),
         cmocka_unit_test(filters_are_by_schedule_prefix_and_renewals),
+        cmocka_unit_test(what_the_table_tells_is_numbered_in_each_entry),
         cmocka_unit_test(a_refusal_is_told_to_who_is_live),
         cmocka_unit_test(another_leader_is_told_once),
         cmocka_unit_test(each_stream_hears_that_it_is_alive),
