@@ -226,31 +226,42 @@ void waiting_turn(struct replica *replica);
 void waiting_tick(struct replica *replica);
 void waiting_proposed(struct replica *replica, struct waiter *waiter);                   /* it is in a batch */
 void waiting_passed(struct replica *replica, struct waiter *waiter, uint64_t member_id); /* it was sent there */
-void waiting_outcome(struct replica *replica, struct waiter *waiter, const struct outcome *outcome);
-/* Ends it, and answers whoever asked. */
-void waiting_answer(struct replica *replica, struct waiter *waiter, enum operation_status status,
-                    const struct outcome *outcome);
 /* The member that was asked doesn't lead: true when the operation may be queued again, with what is left of its wait. */
 bool waiting_comes_back(struct replica *replica, struct waiter *waiter);
 /* What a leader's refusal means here. */
 enum operation_status waiting_status(const struct replica *replica, const struct waiter *waiter,
                                      enum operation_status status);
-uint64_t waiting_left_ms(const struct replica *replica, const struct waiter *waiter);
-bool waiting_has_room(const struct replica *replica);
+void waiting_outcome(struct replica *replica, struct waiter *waiter, const struct outcome *outcome);
+/* Ends it, and answers whoever asked. */
+void waiting_answer(struct replica *replica, struct waiter *waiter, enum operation_status status,
+                    const struct outcome *outcome);
+/* The same, but an operation of this node is answered in the next turn. It is in no batch. */
+void waiting_refuse(struct replica *replica, struct waiter *waiter, enum operation_status status);
+/* It waits here no longer, and nothing was changed. Who was never looked at may ask the next leader. */
+void waiting_give_up(struct replica *replica, struct waiter *waiter, bool may_ask_again);
+/* Nobody hears an answer any more. What is in a batch goes on until it is decided. */
+void waiting_forget(struct replica *replica, struct waiter *waiter);
 void waiting_take(struct replica *replica, const struct member *member, const uint8_t run_id[16],
                   const struct frame_operation *operation);
-void waiting_take_cancels(struct replica *replica, const struct member *member, const struct frame_cancel *frame);
-void waiting_leadership_lost(struct replica *replica);
-void waiting_stream_lost(struct replica *replica, const struct member *member);
-void waiting_member_begins(struct replica *replica, const struct member *member); /* maybe as another process */
-void waiting_close(struct replica *replica);                                      /* the node takes nothing more */
+/* Each of a chain by `origin`; the one that it is called with may be freed by it. */
+void waiting_each(struct replica *replica, struct chain *chain, const void *argument,
+                  void (*each)(struct replica *replica, struct waiter *waiter, const void *argument));
+uint64_t waiting_left_ms(const struct replica *replica, const struct waiter *waiter);
+bool waiting_has_room(const struct replica *replica);
+uint64_t waiting_count(struct replica *replica);
 void waiting_answer_all(struct replica *replica);
 void waiting_free(struct replica *replica);
-uint64_t waiting_count(struct replica *replica);
+
+void parting_send_cancels(struct replica *replica);
+void parting_take_cancels(struct replica *replica, const struct member *member, const struct frame_cancel *frame);
+void parting_leadership_lost(struct replica *replica);
+void parting_stream_lost(struct replica *replica, const struct member *member);
+void parting_member_begins(struct replica *replica, const struct member *member); /* maybe as another process */
+void parting_close(struct replica *replica);                                      /* the node takes nothing more */
 
 /* Inside apply. */
-void looking_note(struct replica *replica, const struct event *event);
-void looking_note_granted(struct replica *replica, const struct acquire_command *command);
+void noting_event(struct replica *replica, const struct event *event);
+void noting_granted(struct replica *replica, const struct acquire_command *command);
 void looking_turn(struct replica *replica); /* this node leads, and its clock is ready */
 void looking_tick(struct replica *replica);
 bool outcome_may_be_waited_out(enum outcome_code code);
@@ -493,6 +504,11 @@ struct replica {
 static inline uint64_t replica_now_ns(const struct replica *replica)
 {
     return loop_mono_ns(replica->options.loop);
+}
+
+static inline uint64_t waiting_commit_ns(const struct replica *replica)
+{
+    return replica->options.commit_timeout_ms * NS_PER_MS;
 }
 
 /* Ends the process; in the simulator it returns, and the replica is inert from then on. */

@@ -1,6 +1,6 @@
 /* looking: who of those that wait is proposed.
  *
- * What happens in the table only marks queues, groups and kin. In the next turn lock_table_probe tells of each that may be
+ * What happens in the table only marks queues, groups and kin (noting.c). In the next turn lock_table_probe tells of each that may be
  * concerned whether it would be granted now, or refused by what can't be waited out: then it is called, to be proposed, and
  * its answer comes out of the log like any other. As many are called as there is room for, the oldest first, less those
  * that are called already and not decided; when one of them is refused the next one is looked at. So of ten thousand that
@@ -17,80 +17,6 @@
 bool outcome_may_be_waited_out(enum outcome_code code)
 {
     return code == OUTCOME_LOCK_HELD || code == OUTCOME_COOLING_DOWN || code == OUTCOME_GROUP_FULL;
-}
-
-/* ---- what happened ---- */
-
-static void note_slot(struct waiters *waiters, const struct event *event, bool is_free)
-{
-    struct wait_queue *queue = waiters_queue(waiters, event->run.schedule_id);
-    if (queue != NULL && is_free) {
-        wait_queue_mark(waiters, queue);
-    }
-    if (queue != NULL && slice_is_present(event->run.occurrence)) {
-        struct kin *kin = waiters_kin(waiters, queue, KIN_OCCURRENCE, event->run.occurrence);
-        if (kin != NULL) {
-            kin_mark(waiters, kin);
-        }
-    }
-    struct wait_group *group = is_free && slice_is_present(event->group) ? waiters_group(waiters, event->group) : NULL;
-    if (group != NULL) {
-        wait_group_mark(waiters, group);
-    }
-}
-
-static void note_policy(struct waiters *waiters, struct slice schedule_id)
-{
-    struct wait_queue *queue = waiters_queue(waiters, schedule_id);
-    if (queue != NULL) {
-        queue->is_moved = true;
-        wait_queue_sweep(waiters, queue);
-    }
-}
-
-void looking_note(struct replica *replica, const struct event *event)
-{
-    struct waiters *waiters = &replica->waiters;
-    struct wait_group *group;
-    if (waiters->queues.n == 0) {
-        return;
-    }
-    switch (event->kind) {
-    case EVENT_GRANTED:
-    case EVENT_RENEWED:
-        return;
-    case EVENT_RELEASED:
-    case EVENT_EXPIRED:
-        note_slot(waiters, event, true);
-        break;
-    case EVENT_REVOKED:
-        note_slot(waiters, event, event->run.is_newly_freed);
-        break;
-    case EVENT_POLICY:
-        note_policy(waiters, event->policy.schedule_id);
-        break;
-    case EVENT_GROUP:
-        group = waiters_group(waiters, event->of_group.name);
-        if (group != NULL) {
-            wait_group_mark(waiters, group);
-        }
-        break;
-    case EVENT_FREEZE:
-        waiters->scan = event->is_gone ? waiters->scan : waiters->queues.first;
-        break;
-    }
-    replica_want_turn(replica);
-}
-
-/* Its key has a grant now: whoever has the same key has an answer. */
-void looking_note_granted(struct replica *replica, const struct acquire_command *command)
-{
-    struct waiters *waiters = &replica->waiters;
-    struct wait_queue *queue = waiters->queues.n == 0 ? NULL : waiters_queue(waiters, command->schedule_id);
-    struct kin *kin = queue == NULL ? NULL : waiters_kin(waiters, queue, KIN_KEY, command->idempotency_key);
-    if (kin != NULL) {
-        kin_mark(waiters, kin);
-    }
 }
 
 /* ---- one look ---- */
@@ -115,15 +41,15 @@ static bool call_if_refused(struct replica *replica, struct waiter *waiter, cons
     return true;
 }
 
-static bool group_has_room(const struct replica *replica, const struct wait_group *group)
+/* `ending`: so many of those that take its slots end with the next entry. */
+static bool group_has_room(const struct replica *replica, const struct wait_group *group, uint64_t ending)
 {
     struct group_view view;
-    struct slice name = {0};
     if (group == NULL) {
         return true;
     }
-    name = (struct slice){.base = (const uint8_t *)group->name, .len = group->name_len};
-    return !lock_table_group(replica->table, name, &view) || view.held + group->n_hopes < view.slots;
+    struct slice name = {.base = (const uint8_t *)group->name, .len = group->name_len};
+    return !lock_table_group(replica->table, name, &view) || view.held + group->n_hopes < view.slots + ending;
 }
 
 enum verdict {
@@ -133,10 +59,10 @@ enum verdict {
     GROUP_BLOCKED, /* … in the whole group */
 };
 
-static enum verdict call_if_room(struct replica *replica, struct waiter *waiter, uint64_t free_slots)
+static enum verdict call_if_room(struct replica *replica, struct waiter *waiter, uint64_t free_slots, uint64_t ending)
 {
     const struct wait_queue *queue = waiter->queue;
-    if (!group_has_room(replica, queue->group)) {
+    if (!group_has_room(replica, queue->group, ending)) {
         return GROUP_BLOCKED;
     }
     if (free_slots <= queue->n_hopes) {
@@ -146,17 +72,57 @@ static enum verdict call_if_room(struct replica *replica, struct waiter *waiter,
     return CALLED;
 }
 
-/* State time stands still between entries; that of the entry which would carry it decides. */
-static enum verdict wait_until_cool(struct replica *replica, struct waiter *waiter, uint64_t remaining_ms)
+/* State time stands still between entries, and that of the next one decides. So what ends by time is over when cluster time
+ * is that late: whoever waits for it goes into the entry that ends it, before those that arrive with it. */
+static uint64_t state_time_ms(const struct replica *replica)
 {
     struct lock_table_counts counts;
     lock_table_count(replica->table, &counts);
-    uint64_t over_ms = counts.now_ms + remaining_ms;
-    if (clock_now_ms(replica) >= over_ms) {
-        return call_if_room(replica, waiter, 1);
+    return counts.now_ms;
+}
+
+/* Or before; looking once too often does no harm. */
+static void look_again_at(struct replica *replica, struct wait_queue *queue, uint64_t at_ms)
+{
+    uint64_t at_ns = clock_mono_ns(replica, at_ms);
+    if (queue->cool.place == 0 || queue->cool.key > at_ns) {
+        min_heap_put(&replica->waiters.cools, &queue->cool, at_ns);
     }
-    min_heap_put(&replica->waiters.cools, &waiter->queue->cool, clock_mono_ns(replica, over_ms));
+}
+
+static enum verdict wait_until_cool(struct replica *replica, struct waiter *waiter, uint64_t remaining_ms)
+{
+    uint64_t over_ms = state_time_ms(replica) + remaining_ms;
+    if (clock_now_ms(replica) >= over_ms) {
+        return call_if_room(replica, waiter, 1, 0);
+    }
+    look_again_at(replica, waiter->queue, over_ms);
     return QUEUE_BLOCKED;
+}
+
+/* How many locks of the schedule end with the next entry; when none does, the queue is looked at again when the first one
+ * does. */
+static uint64_t count_ending(struct replica *replica, struct wait_queue *queue)
+{
+    struct schedule_view view;
+    uint64_t state_ms = state_time_ms(replica);
+    uint64_t now_ms = clock_now_ms(replica);
+    uint64_t ending = 0;
+    struct slice id = {.base = (const uint8_t *)queue->id, .len = queue->id_len};
+    lock_table_view(replica->table, id, &view);
+    for (size_t i = 0; i < view.n_holders; i++) {
+        ending += state_ms + view.holders[i].remaining_ms <= now_ms;
+    }
+    if (ending == 0 && view.n_holders > 0) { /* the one that ends first is at [0] */
+        look_again_at(replica, queue, state_ms + view.holders[0].remaining_ms);
+    }
+    return ending;
+}
+
+static enum verdict wait_until_free(struct replica *replica, struct waiter *waiter)
+{
+    uint64_t ending = count_ending(replica, waiter->queue);
+    return ending == 0 ? QUEUE_BLOCKED : call_if_room(replica, waiter, ending, ending);
 }
 
 static enum verdict look_at(struct replica *replica, struct waiter *waiter, unsigned *left)
@@ -167,13 +133,13 @@ static enum verdict look_at(struct replica *replica, struct waiter *waiter, unsi
     }
     switch (said.code) {
     case OUTCOME_DONE:
-        return call_if_room(replica, waiter, said.free_slots);
+        return call_if_room(replica, waiter, said.free_slots, 0);
     case OUTCOME_COOLING_DOWN:
         return wait_until_cool(replica, waiter, said.remaining_ms);
     case OUTCOME_GROUP_FULL:
         return GROUP_BLOCKED;
     default:
-        return said.is_full ? QUEUE_BLOCKED : PASSED_OVER;
+        return said.is_full ? wait_until_free(replica, waiter) : PASSED_OVER;
     }
 }
 
@@ -346,7 +312,20 @@ static void look_at_fresh(struct replica *replica, unsigned *left)
 
 /* ---- turns ---- */
 
-static void wake_cool(struct replica *replica)
+static void arm_queues(struct replica *replica, unsigned *left)
+{
+    struct waiters *waiters = &replica->waiters;
+    while (*left > 0 && waiters->armed.first != NULL) {
+        struct wait_queue *queue = OWNER_OF(waiters->armed.first, struct wait_queue, armed);
+        chain_remove(&queue->armed);
+        --*left;
+        if (queue->is_blocked && count_ending(replica, queue) > 0) {
+            wait_queue_mark(waiters, queue);
+        }
+    }
+}
+
+static void wake_in_time(struct replica *replica)
 {
     struct waiters *waiters = &replica->waiters;
     uint64_t now_ns = replica_now_ns(replica);
@@ -359,7 +338,7 @@ static void wake_cool(struct replica *replica)
 static void look(struct replica *replica, unsigned share, unsigned *left)
 {
     void (*const kinds[])(struct replica * replica, unsigned *left) = {
-        look_at_fresh, look_at_groups, look_at_queues, look_at_kin, look_for_frozen, look_at_swept,
+        arm_queues, look_at_fresh, look_at_groups, look_at_queues, look_at_kin, look_for_frozen, look_at_swept,
     };
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0] && !replica->dead; i++) {
         unsigned may = share < *left ? share : *left;
@@ -374,10 +353,11 @@ void looking_turn(struct replica *replica)
 {
     const struct waiters *waiters = &replica->waiters;
     unsigned left = LIMIT_WAITER_LOOKS;
-    wake_cool(replica);
+    wake_in_time(replica);
     look(replica, LIMIT_WAITER_LOOKS / 8, &left);
     look(replica, LIMIT_WAITER_LOOKS, &left);
-    if (waiters->fresh.n + waiters->ready_groups.n + waiters->ready_queues.n + waiters->dirty.n + waiters->swept.n >
+    if (waiters->armed.n + waiters->fresh.n + waiters->ready_groups.n + waiters->ready_queues.n + waiters->dirty.n +
+                waiters->swept.n >
             0 ||
         waiters->scan != NULL) {
         replica_want_turn(replica);

@@ -34,7 +34,7 @@ static void log_state_hash(const struct replica *replica, raft_index index)
 static void on_event(void *arg, const struct event *event)
 {
     struct replica *replica = arg;
-    looking_note(replica, event);
+    noting_event(replica, event);
     if (replica->options.event != NULL) {
         replica->options.event(replica->options.arg, event);
     }
@@ -50,7 +50,7 @@ void machine_observe(struct replica *replica)
 static void note_outcome(struct replica *replica, const struct command *command, const struct outcome *outcome)
 {
     if (command->kind == COMMAND_ACQUIRE && outcome->code == OUTCOME_DONE) {
-        looking_note_granted(replica, &command->acquire);
+        noting_granted(replica, &command->acquire);
     }
 }
 

@@ -295,7 +295,7 @@ static void on_frame(void *arg, struct peer *peer, const struct frame *frame)
         passing_take_outcomes(replica, member, &frame->outcomes);
         return;
     case FRAME_CANCEL:
-        waiting_take_cancels(replica, member, &frame->cancel);
+        parting_take_cancels(replica, member, &frame->cancel);
         return;
     case FRAME_READ_INDEX:
         reads_take_request(replica, member, &frame->read_index);
@@ -334,7 +334,7 @@ static void on_inbound_up(void *arg, struct peer *peer, const struct frame_hello
     }
     take_hello(replica, member, hello);
     memcpy(member->run_id, hello->run_id, sizeof member->run_id);
-    waiting_member_begins(replica, member);
+    parting_member_begins(replica, member);
     log_stream(replica, member, "peer stream accepted");
     elections_stream_up(replica, member);
     replica_want_turn(replica);

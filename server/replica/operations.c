@@ -135,7 +135,7 @@ void operations_leadership_lost(struct replica *replica)
 {
     batches_leadership_lost(replica);
     passing_refuse_foreign(replica, OPERATION_NO_LEADER);
-    waiting_leadership_lost(replica);
+    parting_leadership_lost(replica);
 }
 
 /* ---- time ---- */

@@ -154,7 +154,7 @@ void passing_stream_lost(struct replica *replica, const struct member *member)
         }
         operation = next;
     }
-    waiting_stream_lost(replica, member);
+    parting_stream_lost(replica, member);
 }
 
 /* ---- the side that leads ---- */

@@ -6,7 +6,6 @@
 
 #include "base/check.h"
 #include "base/checksum.h"
-#include "core/instant.h"
 
 void waiters_close(struct waiters *waiters)
 {
@@ -25,7 +24,7 @@ uint64_t waiters_count(const struct waiters *waiters)
     return waiters->own.n + waiters->foreign.n;
 }
 
-static uint64_t hash_slice(const struct waiters *waiters, struct slice text)
+uint64_t waiters_hash(const struct waiters *waiters, struct slice text)
 {
     return checksum_64_seeded(text.base, text.len, waiters->seed);
 }
@@ -39,7 +38,7 @@ static bool is_text(const char *text, size_t len, struct slice slice)
 
 struct wait_group *waiters_group(const struct waiters *waiters, struct slice name)
 {
-    struct hashed_link *link = hashed_first(&waiters->by_name, hash_slice(waiters, name));
+    struct hashed_link *link = hashed_first(&waiters->by_name, waiters_hash(waiters, name));
     for (; link != NULL; link = hashed_next(link)) {
         struct wait_group *group = OWNER_OF(link, struct wait_group, by_name);
         if (is_text(group->name, group->name_len, name)) {
@@ -55,7 +54,7 @@ static struct wait_group *wait_group_new(struct waiters *waiters, struct slice n
     CHECK(group != NULL);
     memcpy(group->name, name.base, name.len);
     group->name_len = name.len;
-    hashed_put(&waiters->by_name, &group->by_name, hash_slice(waiters, name));
+    hashed_put(&waiters->by_name, &group->by_name, waiters_hash(waiters, name));
     return group;
 }
 
@@ -75,7 +74,7 @@ void wait_group_drop(struct waiters *waiters, struct wait_group *group)
 
 struct wait_queue *waiters_queue(const struct waiters *waiters, struct slice schedule_id)
 {
-    struct hashed_link *link = hashed_first(&waiters->by_id, hash_slice(waiters, schedule_id));
+    struct hashed_link *link = hashed_first(&waiters->by_id, waiters_hash(waiters, schedule_id));
     for (; link != NULL; link = hashed_next(link)) {
         struct wait_queue *queue = OWNER_OF(link, struct wait_queue, by_id);
         if (is_text(queue->id, queue->id_len, schedule_id)) {
@@ -121,7 +120,7 @@ static struct wait_queue *wait_queue_new(struct waiters *waiters, struct slice i
     CHECK(queue != NULL);
     memcpy(queue->id, id.base, id.len);
     queue->id_len = id.len;
-    hashed_put(&waiters->by_id, &queue->by_id, hash_slice(waiters, id));
+    hashed_put(&waiters->by_id, &queue->by_id, waiters_hash(waiters, id));
     chain_append(&waiters->queues, &queue->all);
     if (lock_table_policy(table, id, &view)) {
         wait_queue_set_group(waiters, queue, view.policy.group);
@@ -137,99 +136,12 @@ static void wait_queue_free(struct waiters *waiters, struct wait_queue *queue)
     }
     wait_queue_leave_group(waiters, queue);
     chain_remove(&queue->ready);
+    chain_remove(&queue->armed);
     chain_remove(&queue->swept);
     chain_remove(&queue->all);
     min_heap_remove(&waiters->cools, &queue->cool);
     hashed_remove(&waiters->by_id, &queue->by_id);
     free(queue);
-}
-
-/* ---- kin ---- */
-
-static uint64_t kin_hash(const struct waiters *waiters, const struct wait_queue *queue, enum kinship kinship,
-                         struct slice text)
-{
-    struct {
-        uint64_t queue;
-        uint64_t text;
-        uint64_t kinship;
-    } parts = {.queue = queue->by_id.hash, .kinship = (uint64_t)kinship};
-    struct instant instant;
-    if (kinship == KIN_OCCURRENCE && instant_parse(text, &instant)) { /* however it is written */
-        int64_t numbers[2] = {instant.seconds, instant.nanoseconds};
-        parts.text = checksum_64_seeded(numbers, sizeof numbers, waiters->seed);
-    } else {
-        parts.text = hash_slice(waiters, text);
-    }
-    return checksum_64_seeded(&parts, sizeof parts, waiters->seed);
-}
-
-static struct slice kin_text(const struct waiter *waiter, enum kinship kinship)
-{
-    return kinship == KIN_OCCURRENCE ? waiter->command.occurrence : waiter->command.idempotency_key;
-}
-
-static bool is_kin(const struct kin *kin, struct slice text)
-{
-    const struct waiter *any = OWNER_OF(kin->waiters.first, struct waiter, kins[kin->kinship]);
-    struct slice own = kin_text(any, kin->kinship);
-    return kin->kinship == KIN_OCCURRENCE ? occurrence_is_same(own, text) : slice_equal(own, text);
-}
-
-struct kin *waiters_kin(const struct waiters *waiters, const struct wait_queue *queue, enum kinship kinship,
-                        struct slice text)
-{
-    struct hashed_link *link = hashed_first(&waiters->by_kin, kin_hash(waiters, queue, kinship, text));
-    for (; link != NULL; link = hashed_next(link)) {
-        struct kin *kin = OWNER_OF(link, struct kin, link);
-        if (kin->queue == queue && kin->kinship == kinship && is_kin(kin, text)) {
-            return kin;
-        }
-    }
-    return NULL;
-}
-
-static void kin_join(struct waiters *waiters, struct waiter *waiter, enum kinship kinship)
-{
-    struct slice text = kin_text(waiter, kinship);
-    if (!slice_is_present(text)) {
-        return;
-    }
-    struct kin *kin = waiters_kin(waiters, waiter->queue, kinship, text);
-    if (kin == NULL) {
-        kin = calloc(1, sizeof *kin);
-        CHECK(kin != NULL);
-        kin->queue = waiter->queue;
-        kin->kinship = kinship;
-        hashed_put(&waiters->by_kin, &kin->link, kin_hash(waiters, waiter->queue, kinship, text));
-    }
-    chain_append(&kin->waiters, &waiter->kins[kinship]);
-    waiter->kin[kinship] = kin;
-}
-
-/* The one behind it in a chain through `kins`. */
-static struct waiter *kin_after(const struct waiter *waiter, enum kinship kinship)
-{
-    struct chain_link *next = waiter->kins[kinship].next;
-    return next == NULL ? NULL : OWNER_OF(next, struct waiter, kins[kinship]);
-}
-
-static void kin_leave(struct waiters *waiters, struct waiter *waiter, enum kinship kinship)
-{
-    struct kin *kin = waiter->kin[kinship];
-    if (kin == NULL) {
-        return;
-    }
-    if (kin->next == waiter) {
-        kin->next = kin_after(waiter, kinship);
-    }
-    waiter->kin[kinship] = NULL;
-    chain_remove(&waiter->kins[kinship]);
-    if (kin->waiters.n == 0) {
-        chain_remove(&kin->dirty);
-        hashed_remove(&waiters->by_kin, &kin->link);
-        free(kin);
-    }
 }
 
 /* ---- waiters ---- */
@@ -400,7 +312,7 @@ struct waiter *waiters_find(const struct waiters *waiters, uint64_t member_id, u
 
 static struct wait_tally *find_tally(const struct waiters *waiters, struct slice id)
 {
-    struct hashed_link *link = hashed_first(&waiters->tallies, hash_slice(waiters, id));
+    struct hashed_link *link = hashed_first(&waiters->tallies, waiters_hash(waiters, id));
     for (; link != NULL; link = hashed_next(link)) {
         struct wait_tally *tally = OWNER_OF(link, struct wait_tally, by_id);
         if (is_text(tally->id, tally->id_len, id)) {
@@ -419,7 +331,7 @@ void waiter_count_passed(struct waiters *waiters, struct waiter *waiter)
         CHECK(tally != NULL);
         memcpy(tally->id, id.base, id.len);
         tally->id_len = id.len;
-        hashed_put(&waiters->tallies, &tally->by_id, hash_slice(waiters, id));
+        hashed_put(&waiters->tallies, &tally->by_id, waiters_hash(waiters, id));
     }
     tally->n++;
     waiter->tally = tally;

@@ -61,7 +61,8 @@ struct wait_queue { /* of one schedule; lives as long as anybody is in it */
     struct min_heap_node candidate; /* … and in its group's heap, when it has one */
     struct waiter *next;            /* whom to look at next; NULL: everybody has been since it was marked */
     bool is_blocked;                /* nobody in it could be granted now, until something happens */
-    struct min_heap_node cool;      /* when to look again, by the monotonic clock */
+    struct min_heap_node cool;      /* when something in its way ends by time, by the monotonic clock */
+    struct chain_link armed;        /* when it comes to an end by time is to be found out */
     struct chain_link swept;        /* everybody in it is to be looked at … */
     struct waiter *sweep;           /* … from here on */
     bool is_moved;                  /* … after its group was asked for again */
@@ -124,7 +125,7 @@ struct waiters {
     struct chain cancelled;    /* PASSED, and the leader is to be told */
     struct chain rotating;     /* in a queue, and have an occurrence */
     struct chain queues;
-    struct chain ready_queues, ready_groups, swept, dirty;
+    struct chain ready_queues, ready_groups, armed, swept, dirty;
     struct chain_link *scan; /* the next queue to be asked whether it is frozen; NULL: none */
     struct hashed by_id, by_name, by_kin, by_number, tallies;
     struct min_heap ends, cools;
@@ -159,6 +160,10 @@ uint64_t waiters_passed(const struct waiters *waiters, struct slice schedule_id)
 
 struct wait_queue *waiters_queue(const struct waiters *waiters, struct slice schedule_id); /* NULL: nobody is in it */
 struct wait_group *waiters_group(const struct waiters *waiters, struct slice name);
+uint64_t waiters_hash(const struct waiters *waiters, struct slice text);
+/* When it comes to, and leaves, its queue. */
+void kin_join(struct waiters *waiters, struct waiter *waiter, enum kinship kinship);
+void kin_leave(struct waiters *waiters, struct waiter *waiter, enum kinship kinship);
 struct kin *waiters_kin(const struct waiters *waiters, const struct wait_queue *queue, enum kinship kinship,
                         struct slice text);
 void wait_group_drop(struct waiters *waiters, struct wait_group *group); /* if nothing keeps it */

@@ -89,20 +89,6 @@ static void it_listens_where_it_is_told(void **state)
     }
 }
 
-/* Turns until the loop would sleep, and goes on sleeping. */
-static void assert_settles(struct harness *harness)
-{
-    int turns = 0;
-    while (uv_backend_timeout(&harness->loop) == 0) {
-        (void)uv_run(&harness->loop, UV_RUN_NOWAIT);
-        assert_true(++turns < 100);
-    }
-    for (int i = 0; i < 10; i++) {
-        (void)uv_run(&harness->loop, UV_RUN_NOWAIT);
-        assert_int_not_equal(uv_backend_timeout(&harness->loop), 0);
-    }
-}
-
 static void it_sleeps_when_there_is_nothing_to_do(void **state)
 {
     (void)state;
@@ -118,20 +104,21 @@ static void it_sleeps_when_there_is_nothing_to_do(void **state)
     while (harness.n_parked == 0 || client_answers(&idle) == 0) {
         (void)uv_run(&harness.loop, UV_RUN_NOWAIT);
     }
-    assert_settles(&harness);
+    harness_settle(&harness);
+    assert_int_equal(uv_timer_stop(&harness.tick), 0);
     harness_answer_parked(&harness, 0, "ok");
     assert_int_equal(uv_backend_timeout(&harness.loop), 0); /* not a moment is slept before the answer leaves */
     (void)uv_run(&harness.loop, UV_RUN_NOWAIT);
     while (client_answers(&parked) == 0) {
         (void)uv_run(&harness.loop, UV_RUN_NOWAIT);
     }
-    assert_settles(&harness);
+    harness_settle(&harness);
     client_close(&parked);
     client_close(&idle);
     for (int i = 0; i < 10; i++) { /* closing is an event, too */
         (void)uv_run(&harness.loop, UV_RUN_NOWAIT);
     }
-    assert_settles(&harness);
+    harness_settle(&harness);
     harness_close(&harness);
 }
 
@@ -207,6 +194,29 @@ static void it_closes_before_it_ever_ran(void **state)
     struct harness harness;
     harness_open(&harness, NULL);
     harness_close(&harness);
+}
+
+/* Nobody would answer it any more. */
+static void what_is_asked_while_it_closes_is_not_taken(void **state)
+{
+    (void)state;
+    struct harness harness;
+    struct client clients[2];
+    harness_open(&harness, NULL);
+    client_open(&clients[0], &harness);
+    client_send(&clients[0], GET);
+    WAIT_FOR(&harness, client_answers(&clients[0]) == 1);
+    client_open(&clients[1], &harness);
+    for (size_t i = 0; i < 2; i++) {
+        client_send(&clients[i], PARK);
+    }
+    harness_close(&harness);
+    assert_int_equal(harness.n_parked, 0);
+    for (size_t i = 0; i < 2; i++) {
+        assert_true(client_ended(&clients[i]));
+        assert_int_equal(client_answers(&clients[i]), 1 - i);
+        client_close(&clients[i]);
+    }
 }
 
 static void past_its_connections_others_wait_for_a_place(void **state)
@@ -331,6 +341,7 @@ int main(void)
         cmocka_unit_test(after_quiesce_what_is_under_way_is_answered_and_closed),
         cmocka_unit_test(it_closes_with_connections_in_every_state),
         cmocka_unit_test(it_closes_before_it_ever_ran),
+        cmocka_unit_test(what_is_asked_while_it_closes_is_not_taken),
         cmocka_unit_test(past_its_connections_others_wait_for_a_place),
         cmocka_unit_test(crowds_are_shared_out_over_turns),
         cmocka_unit_test(out_of_descriptors_it_neither_spins_nor_stops),

@@ -44,11 +44,14 @@ void ask_wanted(struct node *node, struct ask *ask, const struct wanted *wanted)
     if (wanted->key != NULL) {
         (void)snprintf(ask->key, sizeof ask->key, "%s", wanted->key);
     }
+    if (wanted->occurrence != NULL) {
+        (void)snprintf(ask->occurrence, sizeof ask->occurrence, "%s", wanted->occurrence);
+    }
     ask->operation.command = (struct command){
         .kind = COMMAND_ACQUIRE,
         .acquire = {.schedule_id = slice_of(ask->schedule),
                     .holder = slice_of(ask->holder),
-                    .occurrence = slice_of(wanted->occurrence),
+                    .occurrence = wanted->occurrence == NULL ? (struct slice){0} : slice_of(ask->occurrence),
                     .idempotency_key = slice_of(ask->key),
                     .has_ttl = true,
                     .ttl_ms = wanted->ttl_ms == 0 ? 600000 : wanted->ttl_ms},

@@ -163,7 +163,7 @@ static bool two_are_in_flight(void *arg)
 
 /* The slot comes free while the oldest is in an entry that is undecided, and which it can't use: so the next one isn't
  * called before, and not forgotten after. */
-static void check_wake_up_goes_on(struct ways *ways)
+static void check_wake_up_goes_on(struct ways *ways, bool goes)
 {
     struct ask policy, stuck, lucky, release;
     struct policy two = policy_of(2);
@@ -179,14 +179,30 @@ static void check_wake_up_goes_on(struct ways *ways)
     waiter_call(&replica->waiters, OWNER_OF(queue->waiters.first, struct waiter, place), CALL_HOPEFUL);
     replica_want_turn(replica);
     cluster_wait(&ways->cluster, 1000, two_are_in_flight, replica, "the oldest to be proposed");
+    if (goes) {
+        replica_cancel(ways->nodes[0]->replica, &stuck.operation);
+        expect_status(&ways->cluster, &stuck, OPERATION_CANCELLED);
+    }
     expect_granted(&ways->cluster, &lucky);
-    assert_false(stuck.answered);
+    assert_true(stuck.answered == goes);
+}
+
+static void check_refused_passes_on(struct ways *ways)
+{
+    check_wake_up_goes_on(ways, false);
+}
+
+/* … or its client has gone meanwhile. */
+static void check_cancelled_passes_on(struct ways *ways)
+{
+    check_wake_up_goes_on(ways, true);
 }
 
 static void refused_one_passes_the_wake_up_on(void **state)
 {
     (void)state;
-    both_ways(1040, check_wake_up_goes_on);
+    both_ways(1040, check_refused_passes_on);
+    both_ways(1042, check_cancelled_passes_on);
 }
 
 static void check_finished(struct ways *ways)
@@ -220,21 +236,26 @@ static void finished_occurrence_answers_all_that_wait_for_it(void **state)
 
 static void check_late_success(struct ways *ways)
 {
-    struct ask first, waiter, policy;
+    struct ask first, older, waiter, policy;
     struct policy twice = policy_of(1);
     twice.max_attempts = 3;
     ask_policy(ways->leader, &policy, "job", &twice);
-    ask_wanted(ways->leader, &first,
-               &(struct wanted){.schedule = "job", .holder = "first", .occurrence = "o", .ttl_ms = 1000});
+    ask_wanted(
+        ways->leader, &first,
+        &(struct wanted){.schedule = "job", .holder = "first", .occurrence = "2026-03-01T12:00:00Z", .ttl_ms = 1000});
     expect_granted(&ways->cluster, &first);
     cluster_run(&ways->cluster, 2000); /* its lock expires */
     (void)take(ways->leader, "job", "second");
-    ask_queued(ways->nodes[0], &waiter,
-               &(struct wanted){.schedule = "job", .holder = "w", .occurrence = "o", .wait_ms = HOUR}, 1);
+    queue_up(ways, &older, 1, "job"); /* before it, and in the way of nobody's look */
+    ask_queued(
+        ways->nodes[0], &waiter,
+        &(struct wanted){.schedule = "job", .holder = "w", .occurrence = "2026-03-01T13:00:00+01:00", .wait_ms = HOUR},
+        1);
     struct ask late;
     ask_release(ways->leader, &late, "job", first.token);
     expect_refused(&ways->cluster, &late, OUTCOME_LOCK_LOST);
     expect_refused(&ways->cluster, &waiter, OUTCOME_OCCURRENCE_DONE);
+    assert_false(older.answered);
 }
 
 static void late_success_answers_who_waits_for_the_occurrence(void **state)
@@ -333,6 +354,34 @@ static void check_expiry(struct ways *ways)
     expect_silence(&ways->cluster, others, 1); /* its slot is still taken */
     ask_revoke(ways->leader, &revoke, "job", true);
     expect_granted(&ways->cluster, &asks[1]);
+}
+
+/* The lock is over and no entry has said so yet: whoever waits is before who comes now. */
+static void check_expiry_newcomer(struct ways *ways)
+{
+    for (unsigned i = 0; i < 20; i++) {
+        struct ask policy, first, waiter, late;
+        struct policy one = policy_of(1);
+        char schedule[32];
+        (void)snprintf(schedule, sizeof schedule, "job-%u", i);
+        ask_policy(ways->leader, &policy, schedule, &one);
+        ask_wanted(ways->leader, &first, &(struct wanted){.schedule = schedule, .holder = "first", .ttl_ms = 1000});
+        expect_granted(&ways->cluster, &first);
+        uint64_t over_ms = clock_now_ms(ways->leader->replica) + 1000;
+        ask_queued(ways->nodes[0], &waiter, &(struct wanted){.schedule = schedule, .holder = "w", .wait_ms = HOUR}, 1);
+        while (clock_now_ms(ways->leader->replica) < over_ms - 12 + i) { /* around its end */
+            cluster_run(&ways->cluster, 1);
+        }
+        ask_wanted(ways->leader, &late, &(struct wanted){.schedule = schedule, .holder = "late"});
+        expect_refused(&ways->cluster, &late, OUTCOME_LOCK_HELD);
+        expect_granted(&ways->cluster, &waiter);
+    }
+}
+
+static void who_comes_when_a_lock_expires_is_behind(void **state)
+{
+    (void)state;
+    both_ways(1180, check_expiry_newcomer);
 }
 
 static void expiry_and_forced_revocation_grant(void **state)
@@ -545,9 +594,13 @@ static void check_floor(struct ways *ways)
         ask_wanted(ways->leader, &each,
                    &(struct wanted){.schedule = "job", .holder = "first", .occurrence = occurrence});
         expect_granted(&ways->cluster, &each);
-        ask_released(ways->leader, "job", each.token, RUN_FAILED);
+        if (i < 64) {
+            ask_released(ways->leader, "job", each.token, RUN_FAILED);
+        }
     }
+    uint64_t begin_ms = cluster_now_ms(&ways->cluster);
     expect_refused(&ways->cluster, &waiter, OUTCOME_OCCURRENCE_DONE);
+    assert_true(cluster_now_ms(&ways->cluster) - begin_ms < 100);
 }
 
 static void forgotten_occurrence_answers_who_waits_for_it(void **state)
@@ -569,6 +622,7 @@ int main(void)
         cmocka_unit_test(exhausted_occurrence_answers_all_that_wait_for_it),
         cmocka_unit_test(key_that_waits_twice_is_one_grant),
         cmocka_unit_test(end_of_a_cool_down_grants),
+        cmocka_unit_test(who_comes_when_a_lock_expires_is_behind),
         cmocka_unit_test(expiry_and_forced_revocation_grant),
         cmocka_unit_test(changed_policy_is_looked_at_by_all),
         cmocka_unit_test(group_grants_the_oldest_of_all_its_schedules),
