@@ -64,9 +64,9 @@ enum api_route {
 
 /* What a route does, for whoever dispatches it. */
 enum api_kind {
-    API_KIND_LOCAL, /* this node answers from what it knows of itself */
-    API_KIND_READ,  /* a linearizable read of the table, or a stale one */
-    API_KIND_WRITE, /* `command` is to be proposed */
+    API_KIND_LOCAL,  /* this node answers from what it knows of itself */
+    API_KIND_READ,   /* a linearizable read of the table, or a stale one */
+    API_KIND_WRITE,  /* `command` is to be proposed */
     API_KIND_STREAM, /* an answer without an end */
 };
 enum api_kind api_route_kind(enum api_route route); /* API_ROUTE_NONE: local */
@@ -81,7 +81,7 @@ struct api_events {
     struct slice schedule; /* this one's only; absent: any */
     struct slice prefix;   /* those of schedules (and groups, and scopes) that begin so; absent: any */
     bool renewals;
-    bool has_last_id; /* the header Last-Event-ID was sent … */
+    bool has_last_id;         /* the header Last-Event-ID was sent … */
     bool last_id_is_readable; /* … and is GENERATION-INDEX-N; else, too, the reader gets `reset` */
     struct api_event_id last_id;
 };
@@ -147,13 +147,13 @@ void api_render_group(const struct group_view *group, struct api_answer *answer)
 void api_render_groups(const struct group_view *groups, size_t n, bool more, struct api_answer *answer);
 void api_render_freeze(const struct freeze_view *freeze, struct api_answer *answer);
 void api_render_freezes(const struct freeze_view *freezes, size_t n, bool more, struct api_answer *answer);
-/* GET of a group or a freeze that isn't there. */
+/* GET or DELETE of a policy, a group or a freeze that isn't there. */
 void api_render_missing(const struct api_request *request, struct api_answer *answer);
 
 /* One event as text/event-stream has it, appended to `text`. The id is GENERATION-INDEX-N in decimal. */
 void api_render_event(uint64_t generation, const struct event *event, struct buffer *text);
 /* Events that aren't in the log, and have no id: a refused acquire, another leader (NULL: none is known), and what a reader
- * gets whose last id is gone. */
+ * gets whose last id is gone: events of the log up to `index` won't be told. */
 void api_render_event_refused(const struct api_request *request, const struct outcome *outcome, int64_t wall_ms,
                               struct buffer *text);
 void api_render_event_leader(const char *leader, uint64_t term, int64_t wall_ms, struct buffer *text);
@@ -217,13 +217,16 @@ const struct api_route_row *api_route_rows(size_t *n);
 /* A field of a route's body. */
 struct api_field {
     const char *name;
-    const char *type; /* of JSON: "string", "integer", "boolean" or "object" */
+    const char *type; /* of JSON: "string", "integer", "boolean", "object" or "array" */
     bool required;
-    uint64_t min; /* bytes of a string, value of an integer */
+    bool nullable;
+    uint64_t min; /* bytes of a string, value of an integer, items of an array */
     uint64_t max;
     uint64_t otherwise; /* value of an integer that isn't given */
 };
 bool api_field(enum api_route route, size_t i, struct api_field *field); /* the i-th; false past the last */
+/* … and of the items of its array, where it has one. */
+bool api_item_field(enum api_route route, size_t i, struct api_field *field);
 /* The row's path that `path` (as sent) has the form of, whatever the method; NULL when there is none. */
 const char *api_route_path(struct slice path);
 

@@ -5,8 +5,8 @@
 
 #include "api/json.h"
 
-#define FIELD_SHOWN_BYTES 64u /* of a name that the client made up */
-#define DETAIL_BYTES      512u
+#define FIELD_SHOWN_BYTES 64u   /* of a name that the client made up */
+#define DETAIL_BYTES      1024u /* room for the longest name, twice */
 
 /* First those of enum api_code, in its order; then the refusals of core. */
 static const struct api_code_row rows[] = {
@@ -35,6 +35,8 @@ static const struct api_code_row rows[] = {
     {"group_full", 409, "The group is full"},
     {"capacity", 507, "A limit of the cluster is reached"},
     {"lock_lost", 409, "The lock is no longer held with this token"},
+    {"unknown_group", 422, "The group doesn't exist"},
+    {"group_in_use", 409, "The group is in use"},
 };
 #define N_ROWS (sizeof rows / sizeof rows[0])
 
@@ -59,18 +61,23 @@ const struct api_code_row *code_row_named(const char *code)
     check_failed("a code of the table", __FILE__, __LINE__);
 }
 
-struct json_writer problem_begin(struct api_answer *answer, const struct api_code_row *row, const char *detail)
+void problem_put_members(struct json_writer *json, const struct api_code_row *row, const char *detail)
 {
     char type[64];
     (void)snprintf(type, sizeof type, "urn:baton:problem:%s", row->code);
+    json_put_word(json, "type", type);
+    json_put_word(json, "title", row->title);
+    json_put_number(json, "status", row->status);
+    json_put_word(json, "code", row->code);
+    json_put_word(json, "detail", detail);
+}
+
+struct json_writer problem_begin(struct api_answer *answer, const struct api_code_row *row, const char *detail)
+{
     struct json_writer json = answer_begin(answer, row->status);
     answer->content_type = "application/problem+json";
     answer->retry_after_s = row->status == 503 ? 1 : 0;
-    json_put_word(&json, "type", type);
-    json_put_word(&json, "title", row->title);
-    json_put_number(&json, "status", row->status);
-    json_put_word(&json, "code", row->code);
-    json_put_word(&json, "detail", detail);
+    problem_put_members(&json, row, detail);
     return json;
 }
 

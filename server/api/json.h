@@ -33,6 +33,8 @@ struct json_writer answer_begin(struct api_answer *answer, unsigned status);
 void answer_end(struct json_writer *json);
 /* … a problem (RFC 9457), with the members that all problems have. `row` is of the table. */
 struct json_writer problem_begin(struct api_answer *answer, const struct api_code_row *row, const char *detail);
+/* These members alone, for a problem inside of an answer. */
+void problem_put_members(struct json_writer *json, const struct api_code_row *row, const char *detail);
 
 /* Refused: fills `answer` and returns false, so that a parser can `return refuse(…)`. `field` names the place; it may
  * come from the client and be any bytes. The detail is a sentence. */

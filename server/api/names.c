@@ -28,6 +28,15 @@ bool schedule_id_is_valid(struct slice name)
     return name.len > 0 && is_alphanumeric(name.base[0]) && prefix_is_valid(name);
 }
 
+bool scope_is_valid(struct slice scope)
+{
+    if (scope.len == 0 || scope.len > LIMIT_NAME_BYTES || scope.base[scope.len - 1] != '*') {
+        return schedule_id_is_valid(scope);
+    }
+    scope.len--;
+    return scope.len == 0 || schedule_id_is_valid(scope);
+}
+
 bool text_is_visible(struct slice text, size_t max)
 {
     if (text.len == 0 || text.len > max) {

@@ -1,4 +1,4 @@
-/* objects: locks, runs and schedules, as they stand in many answers. */
+/* objects: locks, runs, schedules, groups and freezes, as they stand in many answers. */
 #include "api/render.h"
 
 static void put_attempt(struct json_writer *json, uint32_t attempt)
@@ -107,6 +107,31 @@ void render_schedule_members(struct json_writer *json, const struct policy_view 
     json_put_number(json, "max_ttl_ms", policy->max_ttl_ms);
     json_put_number(json, "min_hold_ms", policy->min_hold_ms);
     json_put_number(json, "slots", policy->slots);
+    json_put_text_or_null(json, "group", policy->group);
     json_put_number(json, "max_attempts", policy->max_attempts);
+    if (policy->expected_every_ms == 0) {
+        json_put_null(json, "expected_every_ms");
+    } else {
+        json_put_number(json, "expected_every_ms", policy->expected_every_ms);
+    }
     json_put_text_or_null(json, "description", policy->description);
+}
+
+void render_group_members(struct json_writer *json, const struct group_view *group)
+{
+    json_put_text(json, "name", group->name);
+    json_put_number(json, "slots", group->slots);
+    json_put_number(json, "held", group->held);
+    json_put_number(json, "schedules", group->schedules);
+}
+
+void render_freeze_members(struct json_writer *json, const struct freeze_view *freeze)
+{
+    json_put_text(json, "scope", freeze->scope);
+    json_put_text(json, "reason", freeze->reason);
+    json_put_text(json, "actor", freeze->actor);
+    json_put_number(json, "ttl_ms", freeze->ttl_ms);
+    json_put_number(json, "remaining_ms", freeze->remaining_ms);
+    json_put_instant(json, "created_at", freeze->created_wall_ms);
+    json_put_instant(json, "expires_at", freeze->expires_wall_ms);
 }

@@ -40,14 +40,30 @@ static bool parse_consistency(const struct api_pair *pair, struct api_request *r
 
 static bool parse_prefix(const struct api_pair *pair, struct api_request *request, struct api_answer *answer)
 {
+    struct slice *prefix = request->route == API_EVENTS ? &request->events.prefix : &request->list.prefix;
     if (pair->value.len > 0) {
-        request->list.prefix = pair->value;
+        *prefix = pair->value;
     }
     return prefix_is_valid(pair->value) ||
            refuse(answer, API_INVALID_FIELD, pair->name,
-                  "The query parameter prefix must be the beginning of schedule ids: up to %u bytes of "
+                  "The query parameter prefix must be the beginning of names: up to %u bytes of "
                   "A-Z a-z 0-9 . _ : @ ~ -.",
                   LIMIT_NAME_BYTES);
+}
+
+static bool parse_schedule(const struct api_pair *pair, struct api_request *request, struct api_answer *answer)
+{
+    request->events.schedule = pair->value;
+    return schedule_id_is_valid(pair->value) ||
+           refuse(answer, API_INVALID_FIELD, pair->name,
+                  "The query parameter schedule must be a schedule id; leave it out for the events of all.");
+}
+
+static bool parse_renewals(const struct api_pair *pair, struct api_request *request, struct api_answer *answer)
+{
+    request->events.renewals = slice_equal(pair->value, slice_of("true"));
+    return request->events.renewals || slice_equal(pair->value, slice_of("false")) ||
+           refuse(answer, API_INVALID_FIELD, pair->name, "The query parameter renewals must be true or false.");
 }
 
 static bool parse_holder(const struct api_pair *pair, struct api_request *request, struct api_answer *answer)
@@ -70,7 +86,7 @@ static bool parse_limit(const struct api_pair *pair, struct api_request *request
     return true;
 }
 
-/* Schedules are listed by their ids; locks by id and token, and a page may end between two locks of one schedule. */
+/* Everything is listed by its name; locks by id and token, and a page may end between two locks of one schedule. */
 static bool parse_after(const struct api_pair *pair, struct api_request *request, struct api_answer *answer)
 {
     struct list_query *list = &request->list;
@@ -85,16 +101,17 @@ static bool parse_after(const struct api_pair *pair, struct api_request *request
         struct slice token = {.base = mark + 1, .len = pair->value.len - list->after_id.len - 1};
         valid = number_parse(token, LIMIT_NUMBER_MAX, &list->after_token);
     }
-    return (valid && schedule_id_is_valid(list->after_id)) ||
+    bool is_freeze = request->route == API_FREEZE_LIST;
+    return (valid && (is_freeze ? scope_is_valid(list->after_id) : schedule_id_is_valid(list->after_id))) ||
            refuse(
                answer, API_INVALID_FIELD, pair->name,
                "The query parameter after must be what the page before had in next; leave it out for the first page.");
 }
 
 static const struct parameter parameters[] = {
-    {"token", true, parse_token},    {"outcome", false, parse_outcome}, {"consistency", false, parse_consistency},
-    {"prefix", false, parse_prefix}, {"holder", false, parse_holder},   {"limit", false, parse_limit},
-    {"after", false, parse_after},
+    {"token", true, parse_token},    {"outcome", false, parse_outcome},   {"consistency", false, parse_consistency},
+    {"prefix", false, parse_prefix}, {"holder", false, parse_holder},     {"limit", false, parse_limit},
+    {"after", false, parse_after},   {"schedule", false, parse_schedule}, {"renewals", false, parse_renewals},
 };
 #define N_PARAMETERS (sizeof parameters / sizeof parameters[0])
 

@@ -33,14 +33,19 @@ static const struct refusal_row refusals[] = {
     {OUTCOME_LOCK_HELD, "the lock is held by another peer", "The lock is held. Try again when it is free."},
     {OUTCOME_COOLING_DOWN, "the schedule is cooling down",
      "The least time between two grants isn't over. Try again after remaining_ms."},
-    {OUTCOME_GROUP_FULL, "its group is full", "The schedule's group has no free slot. Try again when one is free."},
+    {OUTCOME_GROUP_FULL, "its group is full",
+     "The group of this schedule has no free slot. Try again when a lock of holders is released, or send wait_ms."},
     {OUTCOME_CAPACITY, "a limit of the cluster is reached",
      "A documented limit is reached, or the leader's disk has no reserve left: nothing was changed. Release or delete "
      "what isn't needed, or free space on the disk."},
     {OUTCOME_LOCK_LOST, "the lock is no longer held with this token",
      "The lock is no longer held with this token. Stop the job, or acquire the lock again before it goes on."},
-    {OUTCOME_NOT_FOUND, "the schedule has no policy",
-     "This schedule has no policy, so there is nothing to delete: the defaults count for it."},
+    {OUTCOME_NOT_FOUND, "there is nothing of this name", "There is nothing of this name."},
+    {OUTCOME_UNKNOWN_GROUP, "there is no such group",
+     "The policy names a group that doesn't exist. Make it first with PUT /groups/NAME, or leave group out."},
+    {OUTCOME_GROUP_IN_USE, "the group is in use",
+     "The group is in use: take it out of the policies that name it, and wait until the locks that take its slots have "
+     "ended."},
 };
 
 static const struct refusal_row *refusal_row(enum outcome_code code)
@@ -58,6 +63,11 @@ void api_render_skipped(struct slice schedule_id, const struct outcome *outcome,
     buffer_printf(sentence, "schedule %.*s skipped — ", SLICE_PRINT(schedule_id));
     if (outcome->code == OUTCOME_LOCK_HELD && outcome->n_holders > 0) {
         buffer_printf(sentence, "lock held by peer %.*s", SLICE_PRINT(outcome->holders[0].holder));
+    } else if (outcome->code == OUTCOME_GROUP_FULL && outcome->has_group) {
+        buffer_printf(sentence, "its group %.*s is full", SLICE_PRINT(outcome->group.name));
+    } else if (outcome->code == OUTCOME_FROZEN && outcome->has_freeze) {
+        buffer_printf(sentence, "frozen by %.*s (scope %.*s)", SLICE_PRINT(outcome->freeze.actor),
+                      SLICE_PRINT(outcome->freeze.scope));
     } else {
         buffer_printf(sentence, "%s", refusal_row(outcome->code)->reason);
     }
@@ -84,24 +94,54 @@ static const char *field_detail(const char *field)
     return refusal_row(OUTCOME_INVALID_FIELD)->detail;
 }
 
+static void write_no_ttl_will_do(const struct outcome *outcome, struct buffer *detail)
+{
+    buffer_printf(detail,
+                  "No TTL will do: the estimated duration and the safety margin take %llu ms, and the schedule allows "
+                  "%llu ms. Send a smaller estimated_duration_ms, or raise max_ttl_ms of the schedule (to %llu at "
+                  "most).",
+                  (unsigned long long)outcome->minimum_ms, (unsigned long long)outcome->maximum_ms, LIMIT_TTL_MS);
+}
+
+/* Names the group, and what keeps it. */
+static void write_group_in_use(const struct group_view *group, struct buffer *detail)
+{
+    buffer_printf(detail, "Group %.*s is in use: ", SLICE_PRINT(group->name));
+    if (group->schedules > 0) {
+        buffer_printf(detail, "take it out of the policies that name it (%llu)%s", (unsigned long long)group->schedules,
+                      group->held > 0 ? ", and " : ", then delete it.");
+    }
+    if (group->held > 0) {
+        buffer_printf(detail, "wait until the locks that take its slots (%llu) have ended, then delete it.",
+                      (unsigned long long)group->held);
+    }
+}
+
 /* Appends the detail, terminated. */
 static void write_detail(const struct api_request *request, const struct outcome *outcome, struct buffer *detail)
 {
     if (outcome->code == OUTCOME_LOCK_HELD) { /* the contract fixes it */
         api_render_skipped(request->schedule_id, outcome, detail);
     } else if (no_ttl_will_do(outcome)) {
-        buffer_printf(
-            detail,
-            "No TTL will do: the estimated duration and the safety margin take %llu ms, and the schedule allows "
-            "%llu ms. Send a smaller estimated_duration_ms, or raise max_ttl_ms of the schedule (to %llu at "
-            "most).",
-            (unsigned long long)outcome->minimum_ms, (unsigned long long)outcome->maximum_ms, LIMIT_TTL_MS);
+        write_no_ttl_will_do(outcome, detail);
     } else if (outcome->code == OUTCOME_INVALID_FIELD) {
         buffer_printf(detail, "%s", field_detail(outcome->field));
     } else if (outcome->code == OUTCOME_LOCK_LOST && request->route == API_REVOKE) {
         buffer_printf(detail,
                       "No live grant has this token, so there is nothing to revoke. Look at the lock to see who "
                       "has it now.");
+    } else if (outcome->code == OUTCOME_UNKNOWN_GROUP && outcome->has_group) {
+        struct slice name = outcome->group.name;
+        buffer_printf(detail, "There is no group %.*s. Make it first with PUT /groups/%.*s, or leave group out.",
+                      SLICE_PRINT(name), SLICE_PRINT(name));
+    } else if (outcome->code == OUTCOME_FROZEN && outcome->has_freeze) {
+        buffer_printf(
+            detail,
+            "A freeze is in force, and no lock in its scope is granted. Try again after remaining_ms, or lift "
+            "it: DELETE /freezes/%.*s.",
+            SLICE_PRINT(outcome->freeze.scope));
+    } else if (outcome->code == OUTCOME_GROUP_IN_USE && outcome->has_group) {
+        write_group_in_use(&outcome->group, detail);
     } else {
         buffer_printf(detail, "%s", refusal_row(outcome->code)->detail);
     }
@@ -118,6 +158,30 @@ static void put_holders(struct json_writer *json, const struct outcome *outcome)
         json_put_instant(json, "acquired_at", first->acquired_wall_ms);
     }
     render_locks(json, "holders", outcome->holders, outcome->n_holders, LOCK_WITHOUT_METADATA);
+}
+
+static void put_group(struct json_writer *json, const struct outcome *outcome)
+{
+    json_put_text_or_null(json, "group", outcome->has_group ? outcome->group.name : (struct slice){0});
+    if (outcome->code == OUTCOME_UNKNOWN_GROUP) {
+        return;
+    }
+    json_put_number(json, "held", outcome->has_group ? outcome->group.held : 0);
+    if (outcome->code == OUTCOME_GROUP_IN_USE) {
+        json_put_number(json, "schedules", outcome->has_group ? outcome->group.schedules : 0);
+    } else {
+        render_locks(json, "holders", outcome->holders, outcome->n_holders, LOCK_WITHOUT_METADATA);
+    }
+}
+
+static void put_freeze(struct json_writer *json, const struct outcome *outcome)
+{
+    static const struct freeze_view none;
+    const struct freeze_view *freeze = outcome->has_freeze ? &outcome->freeze : &none;
+    json_put_text_or_null(json, "scope", freeze->scope);
+    json_put_text_or_null(json, "reason", freeze->reason);
+    json_put_text_or_null(json, "actor", freeze->actor);
+    json_put_number(json, "remaining_ms", freeze->remaining_ms);
 }
 
 /* The members that the contract names for this code. */
@@ -146,11 +210,17 @@ static void put_members(struct json_writer *json, const struct outcome *outcome)
         json_put_number(json, "maximum_ms", outcome->maximum_ms);
         break;
     case OUTCOME_LOCK_HELD:
-    case OUTCOME_GROUP_FULL:
         put_holders(json, outcome);
         break;
-    case OUTCOME_COOLING_DOWN:
+    case OUTCOME_GROUP_FULL:
+    case OUTCOME_UNKNOWN_GROUP:
+    case OUTCOME_GROUP_IN_USE:
+        put_group(json, outcome);
+        break;
     case OUTCOME_FROZEN:
+        put_freeze(json, outcome);
+        break;
+    case OUTCOME_COOLING_DOWN:
         json_put_number(json, "remaining_ms", outcome->remaining_ms);
         break;
     default:
@@ -165,17 +235,62 @@ static unsigned seconds_rounded_up(uint64_t ms)
     return (unsigned)(seconds == 0 ? 1 : seconds < most_s ? seconds : most_s);
 }
 
-void render_refusal(const struct api_request *request, const struct outcome *outcome, struct api_answer *answer)
+void render_refusal_members(struct json_writer *json, const struct api_request *request, const struct outcome *outcome)
 {
     struct buffer detail;
     buffer_init(&detail);
     write_detail(request, outcome, &detail);
-    const struct api_code_row *row = code_row_named(outcome_code_name(outcome->code));
-    struct json_writer json = problem_begin(answer, row, (const char *)detail.base);
+    problem_put_members(json, code_row_named(outcome_code_name(outcome->code)), (const char *)detail.base);
     buffer_close(&detail);
-    put_members(&json, outcome);
+    put_members(json, outcome);
+}
+
+void render_refusal(const struct api_request *request, const struct outcome *outcome, struct api_answer *answer)
+{
+    if (outcome->code == OUTCOME_NOT_FOUND) {
+        api_render_missing(request, answer);
+        return;
+    }
+    struct json_writer json = answer_begin(answer, code_row_named(outcome_code_name(outcome->code))->status);
+    answer->content_type = "application/problem+json";
+    answer->retry_after_s = 0;
+    render_refusal_members(&json, request, outcome);
     answer_end(&json);
-    if (outcome->code == OUTCOME_COOLING_DOWN || outcome->code == OUTCOME_FROZEN) {
+    if (outcome->code == OUTCOME_COOLING_DOWN) {
         answer->retry_after_s = seconds_rounded_up(outcome->remaining_ms);
+    } else if (outcome->code == OUTCOME_FROZEN) {
+        answer->retry_after_s = seconds_rounded_up(outcome->has_freeze ? outcome->freeze.remaining_ms : 0);
+    }
+}
+
+/* ---- what isn't there ---- */
+
+void api_render_missing(const struct api_request *request, struct api_answer *answer)
+{
+    struct slice id = slice_is_present(request->schedule_id) ? request->schedule_id : slice_of("");
+    struct slice name = slice_is_present(request->name) ? request->name : slice_of("");
+    switch (request->route) {
+    case API_SCHEDULE_GET:
+    case API_SCHEDULE_DELETE:
+        (void)refuse(answer, API_NOT_FOUND, (struct slice){0},
+                     "Schedule %.*s has no policy, so the defaults count for it. Set one with PUT /schedules/%.*s.",
+                     SLICE_PRINT(id), SLICE_PRINT(id));
+        return;
+    case API_GROUP_GET:
+    case API_GROUP_DELETE:
+        (void)refuse(
+            answer, API_NOT_FOUND, (struct slice){0},
+            "There is no group %.*s. Make it with PUT /groups/%.*s, or look in GET /groups for those there are.",
+            SLICE_PRINT(name), SLICE_PRINT(name));
+        return;
+    case API_FREEZE_GET:
+    case API_FREEZE_DELETE:
+        (void)refuse(answer, API_NOT_FOUND, (struct slice){0},
+                     "There is no freeze with exactly the scope %.*s, or it is over. Look in GET /freezes for those in "
+                     "force.",
+                     SLICE_PRINT(name));
+        return;
+    default:
+        (void)refuse(answer, API_NOT_FOUND, (struct slice){0}, "%s", refusal_row(OUTCOME_NOT_FOUND)->detail);
     }
 }

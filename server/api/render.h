@@ -18,8 +18,11 @@ void render_runs(struct json_writer *json, const char *key, const struct run_vie
 void render_lock_members(struct json_writer *json, const struct grant_view *grant, enum lock_form form);
 void render_run_members(struct json_writer *json, const struct run_view *run);
 void render_schedule_members(struct json_writer *json, const struct policy_view *view);
+void render_group_members(struct json_writer *json, const struct group_view *group);
+void render_freeze_members(struct json_writer *json, const struct freeze_view *freeze);
 
-/* The problem that a refusal of core is. */
+/* The problem that a refusal of core is; and its members alone, for a problem inside of an answer. */
 void render_refusal(const struct api_request *request, const struct outcome *outcome, struct api_answer *answer);
+void render_refusal_members(struct json_writer *json, const struct api_request *request, const struct outcome *outcome);
 
 #endif

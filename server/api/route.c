@@ -9,6 +9,9 @@
 
 #define LOCK_PATH     "/locks/{schedule_id}"
 #define SCHEDULE_PATH "/schedules/{schedule_id}"
+#define GROUP_PATH    "/groups/{name}"
+#define FREEZE_PATH   "/freezes/{scope}"
+#define BATCH_PATH    "/renew"
 
 /* `Allow` names the methods of a path in the order of these rows. */
 static const struct api_route_row rows[] = {
@@ -23,6 +26,16 @@ static const struct api_route_row rows[] = {
     {"DELETE", SCHEDULE_PATH, API_SCHEDULE_DELETE, API_KIND_WRITE, ""},
     {"GET", SCHEDULE_PATH "/runs", API_SCHEDULE_RUNS, API_KIND_READ, "limit consistency"},
     {"GET", "/schedules", API_SCHEDULE_LIST, API_KIND_READ, "prefix limit after consistency"},
+    {"POST", BATCH_PATH, API_RENEW_BATCH, API_KIND_WRITE, ""},
+    {"PUT", GROUP_PATH, API_GROUP_PUT, API_KIND_WRITE, ""},
+    {"GET", GROUP_PATH, API_GROUP_GET, API_KIND_READ, "consistency"},
+    {"DELETE", GROUP_PATH, API_GROUP_DELETE, API_KIND_WRITE, ""},
+    {"GET", "/groups", API_GROUP_LIST, API_KIND_READ, "prefix limit after consistency"},
+    {"PUT", FREEZE_PATH, API_FREEZE_PUT, API_KIND_WRITE, ""},
+    {"GET", FREEZE_PATH, API_FREEZE_GET, API_KIND_READ, "consistency"},
+    {"DELETE", FREEZE_PATH, API_FREEZE_DELETE, API_KIND_WRITE, ""},
+    {"GET", "/freezes", API_FREEZE_LIST, API_KIND_READ, "prefix limit after consistency"},
+    {"GET", "/events", API_EVENTS, API_KIND_STREAM, "schedule prefix renewals"},
     {"GET", "/health", API_HEALTH, API_KIND_LOCAL, ""},
     {"GET", "/health/live", API_HEALTH_LIVE, API_KIND_LOCAL, ""},
     {"GET", "/health/ready", API_HEALTH_READY, API_KIND_LOCAL, ""},
@@ -49,9 +62,8 @@ enum api_kind api_route_kind(enum api_route route)
 
 size_t api_body_limit(struct slice method, struct slice path)
 {
-    (void)method;
-    (void)path;
-    return (size_t)LIMIT_BODY_BYTES;
+    bool is_batch = slice_equal(method, slice_of("POST")) && slice_equal(path, slice_of(BATCH_PATH));
+    return is_batch ? LIMIT_BATCH_BODY_BYTES : LIMIT_BODY_BYTES;
 }
 
 /* ---- matching ---- */
@@ -133,16 +145,49 @@ static const struct api_route_row *find_row(const struct api_input *input, struc
 
 /* ---- the request ---- */
 
-static bool parse_schedule_id(struct slice encoded, struct arena *arena, struct api_request *request,
-                              struct api_answer *answer)
+/* What a placeholder stands for, and how it must be formed. */
+struct subject {
+    const char *placeholder;
+    const char *field;
+    size_t at; /* in the request */
+    bool (*is_valid)(struct slice name);
+    const char *form;
+};
+
+#define NAME_FORM "1 to 256 bytes of A-Z a-z 0-9 . _ : @ ~ -, and begins with a letter or a digit."
+_Static_assert(LIMIT_NAME_BYTES == 256, "as it is said there");
+static const struct subject subjects[] = {
+    {"{schedule_id}", "schedule_id", offsetof(struct api_request, schedule_id), schedule_id_is_valid,
+     "A schedule id is " NAME_FORM},
+    {"{name}", "name", offsetof(struct api_request, name), schedule_id_is_valid, "A group's name is " NAME_FORM},
+    {"{scope}", "scope", offsetof(struct api_request, name), scope_is_valid,
+     "The scope of a freeze is *, a schedule id, or the beginning of one with a * behind it. A schedule id "
+     "is " NAME_FORM},
+};
+
+static const struct subject *find_subject(const char *path)
 {
-    if (!slice_is_present(encoded)) {
+    for (size_t i = 0; i < sizeof subjects / sizeof subjects[0]; i++) {
+        if (strstr(path, subjects[i].placeholder) != NULL) {
+            return &subjects[i];
+        }
+    }
+    return NULL;
+}
+
+static bool parse_subject(const struct api_route_row *row, struct slice encoded, struct arena *arena,
+                          struct api_request *request, struct api_answer *answer)
+{
+    const struct subject *subject = find_subject(row->path);
+    if (subject == NULL) {
         return true;
     }
-    return (percent_decode(encoded, arena, &request->schedule_id) && schedule_id_is_valid(request->schedule_id)) ||
-           refuse(answer, API_INVALID_NAME, slice_of("schedule_id"),
-                  "A schedule id is 1 to %u bytes of A-Z a-z 0-9 . _ : @ ~ -, and begins with a letter or a digit.",
-                  LIMIT_NAME_BYTES);
+    struct slice name = {0};
+    if (!percent_decode(encoded, arena, &name) || !subject->is_valid(name)) {
+        return refuse(answer, API_INVALID_NAME, slice_of(subject->field), "%s", subject->form);
+    }
+    memcpy((uint8_t *)request + subject->at, &name, sizeof name);
+    return true;
 }
 
 static bool parse_key(const struct api_input *input, struct api_request *request, struct api_answer *answer)
@@ -172,6 +217,9 @@ bool api_parse(const struct api_input *input, struct arena *arena, struct api_re
                       "Use one of the methods that this path takes: %s.", answer->allow);
     }
     request->route = row->route;
-    return parse_schedule_id(name, arena, request, answer) && query_parse(input, row, request, answer) &&
+    if (row->route == API_EVENTS) {
+        parse_last_event_id(input->last_event_id, &request->events);
+    }
+    return parse_subject(row, name, arena, request, answer) && query_parse(input, row, request, answer) &&
            parse_key(input, request, answer) && body_parse(input->body, arena, request, answer);
 }

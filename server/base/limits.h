@@ -18,6 +18,8 @@
 #define LIMIT_NUMBER_MAX       9007199254740991ull
 /* Arrays and objects inside each other in a lock's metadata. Past it: 400 `invalid_field`. */
 #define LIMIT_JSON_DEPTH       32u
+/* Values in one body, those of arrays and objects included. Past it: 400 `invalid_field`. */
+#define LIMIT_JSON_VALUES      8192u
 /* Items on one page of a list; also the default. Past it: 400 `invalid_field` for a limit asked for, `next` for the items. */
 #define LIMIT_LIST             1000u
 
@@ -85,37 +87,37 @@
 #define LIMIT_FORGET_MS                (40ull * 24u * 3600u * 1000u)
 
 /* Renewals in one batch. Past it: 400 `invalid_field`. */
-#define LIMIT_RENEWALS                 1000u
+#define LIMIT_RENEWALS      1000u
 /* Groups. Past it: 507 `capacity` for a new one. */
-#define LIMIT_GROUPS                   10000u
+#define LIMIT_GROUPS        10000u
 /* Slots of a group. Past it: 400 `invalid_field`. */
-#define LIMIT_GROUP_SLOTS              10000u
+#define LIMIT_GROUP_SLOTS   10000u
 /* Holders that a refusal by a full group shows. Past it: the oldest are shown, and `held` counts all. */
-#define LIMIT_GROUP_HOLDERS            64u
+#define LIMIT_GROUP_HOLDERS 64u
 /* Freezes. Past it: 507 `capacity` for a new one. */
-#define LIMIT_FREEZES                  1000u
+#define LIMIT_FREEZES       1000u
 /* Milliseconds of a freeze, a year. Past it: 400 `invalid_field`. */
-#define LIMIT_FREEZE_MS                (365ull * 24u * 3600u * 1000u)
+#define LIMIT_FREEZE_MS     (365ull * 24u * 3600u * 1000u)
 
 /* ---- Waiting ---- */
 
 /* Milliseconds for which a request may wait for a lock. Past it: 400 `invalid_field`. */
-#define LIMIT_WAIT_MS       3600000u
+#define LIMIT_WAIT_MS      3600000u
 /* Requests that wait for locks at the leader. Past it: 503 `overloaded`. */
-#define LIMIT_WAITERS       100000u
+#define LIMIT_WAITERS      100000u
 /* Waiting requests that are looked at in one turn of the loop. Past it: the rest is looked at in the next turns. */
-#define LIMIT_WAITER_LOOKS  512u
+#define LIMIT_WAITER_LOOKS 512u
 
 /* ---- Events ---- */
 
 /* Events that a node keeps for readers who come back. Past it: the oldest is dropped, and who asks for it gets `reset`. */
-#define LIMIT_EVENTS        65536u
+#define LIMIT_EVENTS           65536u
 /* Bytes of these. Past it: the oldest are dropped earlier. */
-#define LIMIT_EVENT_BYTES   (64u * 1024u * 1024u)
+#define LIMIT_EVENT_BYTES      (64u * 1024u * 1024u)
 /* Readers of events at one node. Past it: 503 `overloaded`. */
-#define LIMIT_EVENT_READERS 1000u
+#define LIMIT_EVENT_READERS    1000u
 /* Bytes of an answer without an end that its reader hasn't taken. Past it: the connection is closed. */
-#define LIMIT_STREAM_BYTES  (256u * 1024u)
+#define LIMIT_STREAM_BYTES     (256u * 1024u)
 /* Schedules that are told of by name in the metrics, those with a policy. Past it: they are left out and counted. */
 #define LIMIT_METRIC_SCHEDULES 10000u
 

@@ -107,7 +107,8 @@ struct slice buffer_slice(const struct buffer *buffer)
     return slice;
 }
 
-/* Blocks of at least 4 KiB, newest first; what is larger gets one of its own. */
+/* Newest first; what is larger gets a block of its own. */
+#define ARENA_BLOCK_BYTES 4096u
 struct arena_block {
     struct arena_block *next;
     size_t used;
@@ -137,11 +138,21 @@ void arena_close(struct arena *arena)
 
 void arena_clear(struct arena *arena)
 {
-    if (arena->blocks != NULL) {
-        arena_free_after(arena->blocks->next);
-        arena->blocks->next = NULL;
-        arena->blocks->used = 0;
+    struct arena_block *kept = NULL;
+    while (arena->blocks != NULL) {
+        struct arena_block *block = arena->blocks;
+        arena->blocks = block->next;
+        if (kept == NULL && block->capacity == ARENA_BLOCK_BYTES) {
+            kept = block;
+        } else {
+            free(block);
+        }
     }
+    if (kept != NULL) {
+        kept->next = NULL;
+        kept->used = 0;
+    }
+    arena->blocks = kept;
     arena->used = 0;
 }
 
@@ -156,7 +167,7 @@ void *arena_alloc(struct arena *arena, size_t size)
     size_t padded = (size + alignment - 1) / alignment * alignment;
     struct arena_block *block = arena->blocks;
     if (block == NULL || block->capacity - block->used < padded) {
-        size_t capacity = padded < 4096 ? 4096 : padded;
+        size_t capacity = padded < ARENA_BLOCK_BYTES ? ARENA_BLOCK_BYTES : padded;
         block = malloc(sizeof *block + capacity);
         CHECK(block != NULL);
         block->next = arena->blocks;

@@ -52,7 +52,7 @@ struct arena {
 
 void arena_init(struct arena *arena, size_t limit);
 void arena_close(struct arena *arena); /* frees all, and leaves it initialised with the same limit */
-void arena_clear(struct arena *arena); /* forgets all; keeps one block for the next use */
+void arena_clear(struct arena *arena); /* forgets all; keeps one small block, 4 KiB, for the next use */
 void *arena_alloc(struct arena *arena, size_t size) MUST_CHECK; /* aligned for any type, not zeroed */
 /* A copy of `slice`, terminated by a zero byte that isn't counted; the absent slice stays absent. When the bound is
  * passed the result is absent though the argument was present. */

@@ -1,12 +1,15 @@
 /* The digest of the logical state: a chain over the schedules in the order of their ids, each link the checksum of the link
- * before it and of the schedule's canonical bytes.
+ * before it and of the schedule's canonical bytes; before them, under rules 2, over the groups and the freezes.
  *
- * The canonical bytes are what the state's rules_version says, so far always the ones below: every field of every image in
- * a fixed order, numbers and flags as eight bytes (least significant first), strings behind one such number that is 0 when
+ * The canonical bytes are what the state's rules_version says: every field of every image in a fixed order, numbers and flags as eight bytes (least significant first), strings behind one such number that is 0 when
  * they are absent and else their length + 1. They have nothing to do with the packed form, which every build may change:
  * members of different builds compare digests. So what stands here never changes for a version that was released; a field
  * that a later version adds is added for states of that version only. */
 #include "core/table.h"
+
+#include <string.h>
+
+#include "core/rules.h"
 
 static void add_number(struct buffer *bytes, uint64_t value)
 {
@@ -30,7 +33,12 @@ static void add_numbers(struct buffer *bytes, const struct lock_table *table)
     add_number(bytes, table->n_schedules);
 }
 
-static void add_policy(struct buffer *bytes, const struct policy_image *image)
+static bool has_groups(const struct lock_table *table)
+{
+    return table->numbers.rules_version >= RULES_VERSION_GROUPS;
+}
+
+static void add_policy(struct buffer *bytes, const struct lock_table *table, const struct policy_image *image)
 {
     add_number(bytes, image->policy.estimate_ms);
     add_number(bytes, image->policy.margin_ms);
@@ -40,9 +48,13 @@ static void add_policy(struct buffer *bytes, const struct policy_image *image)
     add_number(bytes, image->policy.max_attempts);
     add_slice(bytes, image->policy.description);
     add_number(bytes, image->created_ms);
+    if (has_groups(table)) {
+        add_slice(bytes, image->policy.group);
+        add_number(bytes, image->policy.expected_every_ms);
+    }
 }
 
-static void add_grant(struct buffer *bytes, const struct grant_image *grant)
+static void add_grant(struct buffer *bytes, const struct lock_table *table, const struct grant_image *grant)
 {
     add_number(bytes, grant->token);
     add_number(bytes, grant->granted_ms);
@@ -54,6 +66,9 @@ static void add_grant(struct buffer *bytes, const struct grant_image *grant)
     add_number(bytes, grant->max_ttl_ms);
     add_slice(bytes, grant->metadata);
     add_number(bytes, grant->is_revoking);
+    if (has_groups(table)) {
+        add_slice(bytes, grant->group);
+    }
 }
 
 static void add_run(struct buffer *bytes, const struct run_image *run)
@@ -87,12 +102,12 @@ static void add_occurrence(struct buffer *bytes, const struct occurrence_image *
     add_number(bytes, occurrence->order);
 }
 
-static void add_schedule(struct buffer *bytes, const struct schedule_image *image)
+static void add_schedule(struct buffer *bytes, const struct lock_table *table, const struct schedule_image *image)
 {
     add_slice(bytes, image->id);
     add_number(bytes, image->has_policy);
     if (image->has_policy) {
-        add_policy(bytes, &image->policy);
+        add_policy(bytes, table, &image->policy);
     }
     add_number(bytes, image->has_success);
     add_number(bytes, image->last_success_ms);
@@ -104,7 +119,7 @@ static void add_schedule(struct buffer *bytes, const struct schedule_image *imag
     add_number(bytes, image->forget_ms);
     add_number(bytes, image->n_grants);
     for (size_t i = 0; i < image->n_grants; i++) {
-        add_grant(bytes, &image->grants[i]);
+        add_grant(bytes, table, &image->grants[i]);
     }
     add_number(bytes, image->n_runs);
     for (size_t i = 0; i < image->n_runs; i++) {
@@ -116,20 +131,65 @@ static void add_schedule(struct buffer *bytes, const struct schedule_image *imag
     }
 }
 
+/* ---- the chain ---- */
+
+/* `bytes` begins with the link before; it begins with the new one afterwards. */
+static void close_link(struct buffer *bytes)
+{
+    struct digest128 digest = checksum_128(bytes->base, bytes->len);
+    buffer_clear(bytes);
+    buffer_append(bytes, digest.bytes, sizeof digest.bytes);
+}
+
+static void chain_groups(struct buffer *bytes, const struct lock_table *table)
+{
+    struct group_image image;
+    add_number(bytes, table->groups.by_name.count);
+    close_link(bytes);
+    struct ordered_cursor at = ordered_first(&table->groups.by_name);
+    while (groups_next(&at, &image)) {
+        add_slice(bytes, image.name);
+        add_number(bytes, image.slots);
+        close_link(bytes);
+    }
+}
+
+static void chain_freezes(struct buffer *bytes, const struct lock_table *table)
+{
+    struct freeze_image image;
+    add_number(bytes, table->freezes.by_scope.count);
+    close_link(bytes);
+    struct ordered_cursor at = ordered_first(&table->freezes.by_scope);
+    while (freezes_next(&at, &image)) {
+        add_slice(bytes, image.scope);
+        add_slice(bytes, image.actor);
+        add_slice(bytes, image.reason);
+        add_number(bytes, image.ttl_ms);
+        add_number(bytes, image.deadline_ms);
+        add_number(bytes, (uint64_t)image.created_wall_ms);
+        close_link(bytes);
+    }
+}
+
 struct digest128 lock_table_digest(struct lock_table *table)
 {
     struct buffer bytes;
+    struct digest128 digest;
     buffer_init(&bytes);
     add_numbers(&bytes, table);
-    struct digest128 digest = checksum_128(bytes.base, bytes.len);
+    close_link(&bytes);
+    if (has_groups(table)) {
+        chain_groups(&bytes, table);
+        chain_freezes(&bytes, table);
+    }
     struct table_cursor at;
     for (struct table_node *node = table_first(table, &at); node != NULL; node = table_next(&at)) {
         schedule_unpack(node->schedule, &table->draft);
-        buffer_clear(&bytes);
-        buffer_append(&bytes, digest.bytes, sizeof digest.bytes);
-        add_schedule(&bytes, &table->draft.image);
-        digest = checksum_128(bytes.base, bytes.len);
+        add_schedule(&bytes, table, &table->draft.image);
+        close_link(&bytes);
     }
+    CHECK(bytes.len == sizeof digest.bytes);
+    memcpy(digest.bytes, bytes.base, sizeof digest.bytes);
     buffer_close(&bytes);
     return digest;
 }

@@ -1,5 +1,6 @@
 /* Freezing, thawing, and reading what is frozen. How it works is told in table.h; the reader's functions touch nothing
- * but the frozen struct, the chunks it lists, and the blocks in them. */
+ * but the frozen struct, the chunks it lists, and the blocks in them. (Freezes, which keep locks from being granted, are
+ * something else: see scope.c.) */
 #include "core/table.h"
 
 #include <string.h>
@@ -16,6 +17,8 @@ struct lock_table_frozen *lock_table_freeze(struct lock_table *table)
         memcpy(frozen->chunks, table->chunks, table->n_chunks * sizeof(struct table_chunk *));
     }
     frozen->next_slot = 0;
+    groups_freeze(table, frozen);
+    freezes_freeze(table, frozen);
     table->epoch++;
     table->is_frozen = true;
     return frozen;

@@ -34,7 +34,9 @@ void apply_renew(struct lock_table *table, const struct renew_command *command, 
     grant->ttl_ms = ttl_ms;
     grant->deadline_ms = table->numbers.now_ms + ttl_ms;
     table_keep(table, node, draft);
-    outcome_set_grant(outcome, table, draft, draft_find_grant(draft, command->token));
+    grant = draft_find_grant(draft, command->token);
+    outcome_set_grant(outcome, table, draft, grant);
+    event_tell_grant(table, EVENT_RENEWED, &outcome->grant, grant->group);
 }
 
 /* ---- release ---- */
@@ -69,6 +71,8 @@ static void release_grant(struct lock_table *table, struct grant_image *grant, e
             table_record_success(table, draft, run);
         }
     }
+    const struct run_view view = run_view_of(draft, run);
+    event_tell_run(table, EVENT_RELEASED, &view, grant->group);
     table_free_slot(table, draft, grant);
     draft_trim(draft, token);
 }
@@ -83,6 +87,8 @@ static void record_late_success(struct lock_table *table, struct table_node *nod
     run->late_outcome = RUN_SUCCEEDED;
     table_record_success(table, &table->draft, run);
     table_keep(table, node, &table->draft);
+    const struct run_view view = run_view_of(&table->draft, run);
+    event_tell_run(table, EVENT_RELEASED, &view, (struct slice){0});
 }
 
 void apply_release(struct lock_table *table, const struct release_command *command, struct outcome *outcome)

@@ -1,5 +1,5 @@
-/* The indexes over the schedules: which there are, which have a live grant, which have a policy, and who holds what. All
- * but the first are kept up by comparing what a schedule was with what it becomes. Mostly nothing changes but which
+/* The indexes over the schedules: which there are, which have a live grant, which have a policy, and who holds what; and
+ * what groups count of them. All but the first are kept up by comparing what a schedule was with what it becomes. Mostly nothing changes but which
  * grants live, and what was is read from the head of the packed block. */
 #include "core/table.h"
 
@@ -201,7 +201,7 @@ struct change {
 /* Whose grant is over. Its run is hardly ever forgotten with the same command: that takes the end of many at once. */
 static struct slice former_holder_of(struct change *change, uint64_t token)
 {
-    struct schedule_draft *before = &change->table->index.before;
+    struct schedule_draft *before = &change->table->other;
     const struct run_image *run = schedule_image_find_run(change->image, token);
     if (run != NULL) {
         return run->holder;
@@ -224,11 +224,15 @@ static void update_holdings(struct change *change, const struct schedule_glance 
         if (kept < image->n_grants && image->grants[kept].token == before->tokens[i]) {
             kept++;
         } else {
+            const struct group_share share = {before->groups[i], before->tokens[i], slot};
             remove_holding(index, former_holder_of(change, before->tokens[i]), slot);
+            groups_remove_grant(change->table, &share);
         }
     }
     for (; kept < image->n_grants; kept++) {
-        add_holding(index, holder_of(image, image->grants[kept].token), slot);
+        const struct group_share share = {image->grants[kept].group, image->grants[kept].token, slot};
+        add_holding(index, holder_of(image, share.token), slot);
+        groups_add_grant(change->table, &share);
     }
 }
 
@@ -239,12 +243,18 @@ static void update_membership(struct ordered *set, uint32_t slot, bool is_in, bo
     }
 }
 
+static struct slice group_of_policy(const struct schedule_image *image)
+{
+    return image->has_policy ? image->policy.policy.group : (struct slice){0};
+}
+
 static void update(struct change *change, const struct schedule_glance *before)
 {
     struct table_index *index = &change->table->index;
     uint32_t slot = change->node->slot;
     update_membership(&index->live, slot, before->n_grants > 0, change->image->n_grants > 0);
     update_membership(&index->policies, slot, before->has_policy, change->image->has_policy);
+    groups_change_policy(change->table, before->policy_group, group_of_policy(change->image));
     update_holdings(change, before);
 }
 
@@ -261,6 +271,7 @@ void index_add(struct lock_table *table, const struct table_node *node, const st
     struct change change = {.table = table, .node = node, .image = image};
     struct schedule_glance nothing;
     nothing.has_policy = false;
+    nothing.policy_group = (struct slice){0};
     nothing.n_grants = 0;
     CHECK(ordered_insert(&table->index.by_id, node->slot));
     update(&change, &nothing);
@@ -272,6 +283,7 @@ void index_remove(struct lock_table *table, const struct table_node *node)
     schedule_glance(node->schedule, &before);
     CHECK(before.n_grants == 0);
     update_membership(&table->index.policies, node->slot, before.has_policy, false);
+    groups_change_policy(table, before.policy_group, (struct slice){0});
     CHECK(ordered_remove(&table->index.by_id, node->slot));
 }
 

@@ -1,5 +1,5 @@
 /* The invariants of the whole table, for tests and the simulator: every schedule is sound, and slots, heap,
- * forgetting, indexes and sums agree about it. */
+ * forgetting, indexes, groups and sums agree about it; and so are groups and freezes. */
 #include "core/table.h"
 
 #include <stdlib.h>
@@ -42,7 +42,7 @@ void lock_table_check(const struct lock_table *table)
     struct table_cursor at;
     for (struct table_node *node = table_first(table, &at); node != NULL; node = table_next(&at)) {
         schedule_unpack(node->schedule, draft);
-        CHECK(schedule_image_is_sound(&draft->image, &table->numbers));
+        CHECK(schedule_image_is_sound(&draft->image, &table->numbers) && groups_are_there(table, &draft->image));
         CHECK(slice_compare(before, draft->image.id) < 0);
         struct schedule_due due = schedule_image_due(&draft->image);
         const struct heap_entry *entry = &table->heap[node->heap_position];
@@ -60,6 +60,7 @@ void lock_table_check(const struct lock_table *table)
     }
     free(draft);
     CHECK(sums.schedules == table->n_schedules && sums.held == table->held);
+    sums.state_bytes += groups_check(table) + freezes_check(table);
     CHECK(sums.state_bytes == table->state_bytes && sums.state_bytes <= LIMIT_STATE_BYTES);
     CHECK(table->numbers.next_token >= 1 && table->numbers.next_token <= LIMIT_NUMBER_MAX + 1);
     CHECK(n_forgetting == table->forgetting.count);

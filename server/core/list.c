@@ -10,9 +10,22 @@ static bool has_prefix(struct slice id, struct slice prefix)
     return id.len >= prefix.len && (prefix.len == 0 || memcmp(id.base, prefix.base, prefix.len) == 0);
 }
 
-static struct slice begin_of(const struct list_query *query)
+struct slice name_page_begin(const struct list_query *query)
 {
+    CHECK(query->limit >= 1 && query->limit <= LIMIT_LIST);
     return slice_compare(query->after_id, query->prefix) > 0 ? query->after_id : query->prefix;
+}
+
+enum page_step name_page_look(struct name_page *page, struct slice name)
+{
+    if (!has_prefix(name, page->query->prefix)) {
+        return PAGE_END;
+    }
+    if (slice_equal(name, page->query->after_id)) {
+        return PAGE_SKIP;
+    }
+    page->has_more = page->n == page->query->limit;
+    return page->has_more ? PAGE_END : PAGE_TAKE;
 }
 
 struct lock_page {
@@ -75,13 +88,12 @@ static bool page_add_schedule(struct lock_page *page, const struct schedule *sch
 size_t lock_table_list_locks(struct lock_table *table, const struct list_query *query, struct grant_view *views,
                              enum list_rest *rest)
 {
-    CHECK(query->limit >= 1 && query->limit <= LIMIT_LIST);
     struct lock_page page = {.table = table, .query = query, .views = views};
     struct table_cursor at;
     if (slice_is_present(query->holder)) {
-        table_seek_held_by(table, query->holder, begin_of(query), &at);
+        table_seek_held_by(table, query->holder, name_page_begin(query), &at);
     } else {
-        table_seek_live(table, begin_of(query), &at);
+        table_seek_live(table, name_page_begin(query), &at);
     }
     for (struct table_node *node = table_next(&at); node != NULL; node = table_next(&at)) {
         if (!has_prefix(schedule_id(node->schedule), query->prefix) || !page_add_schedule(&page, node->schedule)) {
@@ -95,25 +107,19 @@ size_t lock_table_list_locks(struct lock_table *table, const struct list_query *
 size_t lock_table_list_policies(struct lock_table *table, const struct list_query *query, struct policy_view *views,
                                 bool *more)
 {
-    CHECK(query->limit >= 1 && query->limit <= LIMIT_LIST);
+    struct name_page page = {.query = query};
     struct table_cursor at;
-    size_t n_views = 0;
-    *more = false;
-    table_seek_policies(table, begin_of(query), &at);
+    table_seek_policies(table, name_page_begin(query), &at);
     for (struct table_node *node = table_next(&at); node != NULL; node = table_next(&at)) {
-        struct slice id = schedule_id(node->schedule);
-        if (!has_prefix(id, query->prefix)) {
+        enum page_step step = name_page_look(&page, schedule_id(node->schedule));
+        if (step == PAGE_END) {
             break;
         }
-        if (slice_equal(id, query->after_id)) {
-            continue;
+        if (step == PAGE_TAKE) {
+            schedule_unpack(node->schedule, &table->draft);
+            views[page.n++] = policy_view_of(&table->draft);
         }
-        if (n_views == query->limit) {
-            *more = true;
-            break;
-        }
-        schedule_unpack(node->schedule, &table->draft);
-        views[n_views++] = policy_view_of(&table->draft);
     }
-    return n_views;
+    *more = page.has_more;
+    return page.n;
 }

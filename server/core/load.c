@@ -22,6 +22,13 @@ static bool is_absent_or_within(struct slice slice, size_t limit)
     return !slice_is_present(slice) || is_within(slice, limit);
 }
 
+/* Whether it is there is another question. */
+static bool group_is_sound(struct slice group, const struct table_image *numbers)
+{
+    return !slice_is_present(group) ||
+           (numbers->rules_version >= RULES_VERSION_GROUPS && is_within(group, LIMIT_NAME_BYTES));
+}
+
 static bool grant_is_sound(const struct schedule_image *image, const struct grant_image *grant,
                            const struct table_image *numbers)
 {
@@ -36,12 +43,8 @@ static bool grant_is_sound(const struct schedule_image *image, const struct gran
         return false;
     }
     return grant->deadline_ms > numbers->now_ms && grant->deadline_ms <= numbers->now_ms + grant->ttl_ms &&
-           grant->deadline_ms >= grant->granted_ms + grant->ttl_ms && grant->metadata.len <= LIMIT_METADATA_BYTES;
-}
-
-static bool wall_is_sound(int64_t wall_ms)
-{
-    return wall_ms >= -TABLE_WALL_MAX_MS && wall_ms <= TABLE_WALL_MAX_MS;
+           grant->deadline_ms >= grant->granted_ms + grant->ttl_ms && grant->metadata.len <= LIMIT_METADATA_BYTES &&
+           group_is_sound(grant->group, numbers);
 }
 
 /* What can have been reported after the end of a run: anything while a revoked one still had its slot, later on only
@@ -83,14 +86,14 @@ static bool run_end_is_sound(const struct schedule_image *image, const struct ru
         return run->ended_ms == 0 && run->ended_wall_ms == 0 && has_grant;
     }
     return run->outcome >= RUN_SUCCEEDED && run->outcome <= RUN_REVOKED && run->ended_ms >= run->granted_ms &&
-           run->ended_ms <= numbers->now_ms && wall_is_sound(run->ended_wall_ms);
+           run->ended_ms <= numbers->now_ms && table_wall_is_sound(run->ended_wall_ms);
 }
 
 static bool run_is_sound(const struct schedule_image *image, const struct run_image *run,
                          const struct table_image *numbers)
 {
     if (run->token < 1 || run->token >= numbers->next_token || run->granted_ms > numbers->now_ms ||
-        !wall_is_sound(run->acquired_wall_ms)) {
+        !table_wall_is_sound(run->acquired_wall_ms)) {
         return false;
     }
     if (!is_within(run->holder, LIMIT_NAME_BYTES) || !is_within(run->idempotency_key, LIMIT_OCCURRENCE_BYTES) ||
@@ -208,8 +211,13 @@ static bool grants_are_sound(const struct schedule_image *image, const struct ta
 
 static bool policy_is_sound(const struct schedule_image *image, const struct table_image *numbers)
 {
-    return !image->has_policy ||
-           (policy_field_out_of_range(&image->policy.policy) == NULL && image->policy.created_ms <= numbers->now_ms);
+    const struct policy *policy = &image->policy.policy;
+    if (!image->has_policy) {
+        return true;
+    }
+    return policy_field_out_of_range(policy) == NULL && image->policy.created_ms <= numbers->now_ms &&
+           group_is_sound(policy->group, numbers) &&
+           (policy->expected_every_ms == 0 || numbers->rules_version >= RULES_VERSION_GROUPS);
 }
 
 static bool success_is_sound(const struct schedule_image *image, const struct table_image *numbers)
@@ -217,7 +225,7 @@ static bool success_is_sound(const struct schedule_image *image, const struct ta
     if (!image->has_success) {
         return image->last_success_ms == 0 && image->last_success_wall_ms == 0;
     }
-    return image->last_success_ms <= numbers->now_ms && wall_is_sound(image->last_success_wall_ms);
+    return image->last_success_ms <= numbers->now_ms && table_wall_is_sound(image->last_success_wall_ms);
 }
 
 /* Nobody ever locked it: all that there is is its policy. A schedule that was locked keeps its last runs. */
@@ -261,22 +269,45 @@ bool schedule_image_is_sound(const struct schedule_image *image, const struct ta
 
 enum error lock_table_load_table(struct lock_table *table, const struct table_image *image)
 {
-    CHECK(table->n_schedules == 0);
+    CHECK(table->n_schedules == 0 && table->groups.by_name.count == 0 && table->freezes.by_scope.count == 0);
     if (image->rules_version > rules_version_newest()) {
         return ERROR_VERSION;
     }
     if (image->rules_version < RULES_VERSION_FIRST || image->next_token < 1 ||
         image->next_token > LIMIT_NUMBER_MAX + 1 || image->next_member_id < 1 || image->now_ms > TABLE_TIME_MAX_MS ||
-        !wall_is_sound(image->wall_ms)) {
+        !table_wall_is_sound(image->wall_ms)) {
         return ERROR_CORRUPT;
     }
     table->numbers = *image;
     return ERROR_NONE;
 }
 
+enum error lock_table_load_group(struct lock_table *table, const struct group_image *image)
+{
+    if (table->numbers.rules_version < RULES_VERSION_GROUPS || !group_image_is_sound(image) ||
+        table->groups.by_name.count >= LIMIT_GROUPS || groups_find(table, image->name) != NULL ||
+        !table_has_room_for(table, group_image_count_bytes(image))) {
+        return ERROR_CORRUPT;
+    }
+    groups_add(table, image);
+    return ERROR_NONE;
+}
+
+enum error lock_table_load_freeze(struct lock_table *table, const struct freeze_image *image)
+{
+    if (table->numbers.rules_version < RULES_VERSION_GROUPS || !freeze_image_is_sound(image, &table->numbers) ||
+        table->freezes.by_scope.count >= LIMIT_FREEZES || freezes_find(table, image->scope) != NULL ||
+        !table_has_room_for(table, freeze_image_count_bytes(image))) {
+        return ERROR_CORRUPT;
+    }
+    freezes_add(table, image);
+    return ERROR_NONE;
+}
+
 enum error lock_table_load_schedule(struct lock_table *table, const struct schedule_image *image)
 {
-    if (!schedule_image_is_sound(image, &table->numbers) || table_find(table, image->id) != NULL) {
+    if (!schedule_image_is_sound(image, &table->numbers) || table_find(table, image->id) != NULL ||
+        !groups_are_there(table, image)) {
         return ERROR_CORRUPT;
     }
     struct table_growth growth = {.bytes = schedule_image_count_bytes(image), .is_new = true, .has_policy = true};
@@ -286,5 +317,5 @@ enum error lock_table_load_schedule(struct lock_table *table, const struct sched
     schedule_draft_copy(&table->draft, image);
     forgetting_add(table, table_add(table, &table->draft));
     table->held += image->n_grants;
-    return ERROR_NONE;
+    return groups_are_within_limits(table, image) ? ERROR_NONE : ERROR_CORRUPT;
 }

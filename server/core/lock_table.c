@@ -18,7 +18,11 @@ struct lock_table *lock_table_open(void)
     table->numbers.rules_version = RULES_VERSION_FIRST;
     table->free_slot = TABLE_NO_SLOT;
     table->epoch = 1;
+    table->batch = malloc(sizeof *table->batch); /* now, since so large a request is none for the middle of an entry */
+    CHECK(table->batch != NULL);
     index_open(table);
+    groups_open(table);
+    freezes_open(table);
     forgetting_open(table);
     buffer_init(&table->scratch);
     return table;
@@ -32,6 +36,8 @@ void lock_table_close(struct lock_table *table)
     CHECK(!table->is_frozen);
     table_sweep(table, SIZE_MAX);
     index_close(table);
+    groups_close(table);
+    freezes_close(table);
     forgetting_close(table);
     for (uint32_t slot = 0; slot < table->n_slots; slot++) {
         free(table_node(table, slot)->schedule);
@@ -44,6 +50,7 @@ void lock_table_close(struct lock_table *table)
     free(table->nodes);
     free(table->heap);
     free(table->frozen.chunks);
+    free(table->batch);
     buffer_close(&table->scratch);
     free(table);
 }
@@ -129,6 +136,8 @@ static void end_grant(struct lock_table *table, struct schedule_draft *draft, ui
         table_end_run(table, draft, run, RUN_EXPIRED);
         table->expirations++;
     }
+    const struct run_view view = run_view_of(draft, run);
+    event_tell_run(table, EVENT_EXPIRED, &view, grant->group);
     table_free_slot(table, draft, grant);
     draft_trim(draft, token);
 }
@@ -147,6 +156,11 @@ static void end_due(struct lock_table *table, struct table_node *node)
     table_keep(table, node, draft);
 }
 
+static uint64_t next_end_ms(const struct lock_table *table)
+{
+    return table->n_schedules == 0 ? SCHEDULE_NEVER_MS : table->heap[0].due.at_ms;
+}
+
 void lock_table_advance(struct lock_table *table, const struct apply_context *context)
 {
     struct table_image *numbers = &table->numbers;
@@ -155,18 +169,22 @@ void lock_table_advance(struct lock_table *table, const struct apply_context *co
     numbers->index = context->index;
     numbers->now_ms = now_ms > numbers->now_ms ? now_ms : numbers->now_ms;
     numbers->wall_ms = wall_ms > -TABLE_WALL_MAX_MS ? wall_ms : -TABLE_WALL_MAX_MS;
+    table->listener.next_number = 0;
     table_sweep(table, TABLE_SWEEP);
     while (forgetting_next_ms(table) <= numbers->now_ms) {
         table_drop(table, forgetting_first(table));
     }
-    while (lock_table_next_lock_deadline(table) <= numbers->now_ms) {
+    while (next_end_ms(table) <= numbers->now_ms) {
         end_due(table, table_node(table, table->heap[0].slot));
     }
+    freezes_end_due(table);
 }
 
 uint64_t lock_table_next_lock_deadline(const struct lock_table *table)
 {
-    return table->n_schedules == 0 ? SCHEDULE_NEVER_MS : table->heap[0].due.at_ms;
+    uint64_t lock_ms = next_end_ms(table);
+    uint64_t freeze_ms = freezes_next_ms(table);
+    return lock_ms < freeze_ms ? lock_ms : freeze_ms;
 }
 
 uint64_t lock_table_next_deadline(const struct lock_table *table)
@@ -201,10 +219,16 @@ bool table_has_room(const struct lock_table *table, struct table_growth growth)
     return (!growth.is_new || table->n_schedules < schedules) && table->state_bytes + growth.bytes <= bytes;
 }
 
+bool table_has_room_for(const struct lock_table *table, uint64_t bytes)
+{
+    return table->state_bytes + bytes <= LIMIT_STATE_BYTES;
+}
+
 void lock_table_apply(struct lock_table *table, const struct apply_context *context, const struct command *command,
                       struct outcome *outcome)
 {
     CHECK(context->index == table->numbers.index);
+    CHECK(command->kind == COMMAND_RULES || rules_version_needed(command) <= table->numbers.rules_version);
     *outcome = (struct outcome){.code = OUTCOME_DONE};
     switch (command->kind) {
     case COMMAND_NOOP:
@@ -233,6 +257,21 @@ void lock_table_apply(struct lock_table *table, const struct apply_context *cont
     case COMMAND_REVOKE:
         apply_revoke(table, &command->revoke, outcome);
         return;
+    case COMMAND_RENEW_BATCH:
+        apply_renew_batch(table, &command->renew_batch, outcome);
+        return;
+    case COMMAND_PUT_GROUP:
+        apply_put_group(table, context->no_growth, &command->put_group, outcome);
+        return;
+    case COMMAND_DELETE_GROUP:
+        apply_delete_group(table, &command->delete_group, outcome);
+        return;
+    case COMMAND_PUT_FREEZE:
+        apply_put_freeze(table, context->no_growth, &command->put_freeze, outcome);
+        return;
+    case COMMAND_DELETE_FREEZE:
+        apply_delete_freeze(table, &command->delete_freeze, outcome);
+        return;
     }
     CHECK(!"a command of a known kind");
 }
@@ -248,6 +287,8 @@ void lock_table_count(const struct lock_table *table, struct lock_table_counts *
         .schedules = table->n_schedules,
         .policies = table->index.policies.count,
         .held = table->held,
+        .groups = table->groups.by_name.count,
+        .freezes = table->freezes.by_scope.count,
         .state_bytes = table->state_bytes,
         .expirations = table->expirations,
         .rules_version = table->numbers.rules_version,

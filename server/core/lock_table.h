@@ -26,7 +26,7 @@ struct lock_table *lock_table_open(void);        /* empty, time 0, next token 1;
 void lock_table_close(struct lock_table *table); /* NULL is allowed; nothing may be frozen */
 
 /* Begins an entry: moves the state's time, and ends every lock whose deadline it has reached (in order of deadline, then
- * token). Called once for each entry, before its commands. */
+ * token), and after them every freeze (in order of deadline, then scope). Called once for each entry, before its commands. */
 void lock_table_advance(struct lock_table *table, const struct apply_context *context);
 
 /* Applies one command of the entry begun last (with its context) and fills `outcome`, whose slices are valid until the
@@ -50,9 +50,9 @@ struct lock_table_counts {
     uint64_t index;  /* of the last entry applied */
     uint64_t next_token;
     uint64_t next_member_id;
-    uint64_t schedules;   /* remembered */
-    uint64_t policies;    /* schedules that have one */
-    uint64_t held;        /* live grants, those that are being revoked included */
+    uint64_t schedules; /* remembered */
+    uint64_t policies;  /* schedules that have one */
+    uint64_t held;      /* live grants, those that are being revoked included */
     uint64_t groups;
     uint64_t freezes;
     uint64_t state_bytes; /* counted the same on every node */
@@ -83,6 +83,14 @@ struct schedule_statistics {
 };
 void lock_table_statistics(struct lock_table *table, struct slice schedule_id, struct schedule_statistics *statistics);
 
+/* A page of a list. Cost O(limit + log of what is in the table), whatever matches and whatever doesn't. */
+struct list_query {
+    struct slice prefix;   /* of the schedule id, name or scope; absent: all */
+    struct slice holder;   /* locks only; absent: any */
+    struct slice after_id; /* the page begins behind this id (absent: at the first) … */
+    uint64_t after_token;  /* … and, unless 0, with that id's own grants whose tokens are larger than this */
+    size_t limit;          /* 1 … LIMIT_LIST */
+};
 /* Groups and freezes: one (false: there is none), or a page in the order of names or scopes that begin with `prefix`, behind
  * `after_id`. Views are valid until the table's next change. */
 bool lock_table_group(struct lock_table *table, struct slice name, struct group_view *view);
@@ -94,7 +102,7 @@ size_t lock_table_list_freezes(struct lock_table *table, const struct list_query
 bool lock_table_is_frozen(struct lock_table *table, struct slice schedule_id);
 
 /* What an acquire would be answered now, at state time, were it applied with nothing before it: changes nothing. For whoever
- * waits: a hint, the answer itself comes from apply. `group` and `occurrence` say what a refused one waits for. */
+ * waits: a hint, the answer itself comes from apply, which may have no room where this says DONE. */
 struct probe {
     enum outcome_code code; /* DONE: granted, or the repeat of a key */
     uint64_t remaining_ms;  /* COOLING_DOWN */
@@ -112,14 +120,6 @@ bool lock_table_policy(struct lock_table *table, struct slice schedule_id, struc
  * Returns how many. */
 size_t lock_table_runs(struct lock_table *table, struct slice schedule_id, size_t max, struct run_view *runs);
 
-/* A page of a list. Cost O(limit + log of what is in the table), whatever matches and whatever doesn't. */
-struct list_query {
-    struct slice prefix;   /* of the schedule id; absent: all */
-    struct slice holder;   /* locks only; absent: any */
-    struct slice after_id; /* the page begins behind this id (absent: at the first) … */
-    uint64_t after_token;  /* … and, unless 0, with that id's own grants whose tokens are larger than this */
-    size_t limit;          /* 1 … LIMIT_LIST */
-};
 /* What follows the last item of a page. */
 enum list_rest {
     LIST_REST_NONE,
@@ -152,7 +152,8 @@ struct event {
     uint32_t number; /* … and which of its events, from 0: equal on every node */
     int64_t wall_ms; /* of the entry */
     bool is_gone;
-    struct slice group; /* that the grant or run takes, or took, a slot of; absent: none */
+    /* That the grant or run takes, or took until now, a slot of; absent: none. Of what is reported late that isn't known. */
+    struct slice group;
     union {
         struct grant_view grant; /* without metadata */
         struct run_view run;
@@ -281,8 +282,8 @@ bool lock_table_frozen_next_freeze(struct lock_table_frozen *frozen, struct free
 /* The next schedule, in no particular order; false at the end. */
 bool lock_table_frozen_next(struct lock_table_frozen *frozen, struct schedule_image *image);
 
-/* Filling an empty table from a snapshot: first the numbers, then every group and freeze once, then every schedule once. Input is hostile until checked:
- * ERROR_CORRUPT for what apply could never have made (unknown outcome, token not below next_token, id twice, lengths over
+/* Filling an empty table from a snapshot: first the numbers, then every group and freeze once, then every schedule once.
+ * Input is hostile until checked: ERROR_CORRUPT for what apply could never have made (unknown outcome, token not below next_token, id twice, lengths over
  * the limits, a grant without its run, …), ERROR_VERSION for rules that are newer than this build; the table may then only
  * be closed. Usable off the loop's thread. */
 enum error lock_table_load_table(struct lock_table *table, const struct table_image *image) MUST_CHECK;

@@ -48,6 +48,38 @@ static bool runs_answer(const struct outcome *outcome, struct slice schedule_id)
     return true;
 }
 
+static bool group_answers(const struct outcome *outcome, struct slice name)
+{
+    return outcome->has_group && slice_equal(outcome->group.name, name);
+}
+
+static bool freeze_answers(const struct outcome *outcome, struct slice scope)
+{
+    return outcome->has_freeze && slice_equal(outcome->freeze.scope, scope);
+}
+
+static bool result_answers(const struct outcome *result, const struct renew_command *renewal)
+{
+    if (result->n_results != 0) {
+        return false;
+    }
+    return result->code != OUTCOME_DONE || (result->has_grant && result->grant.token == renewal->token &&
+                                            slice_equal(result->grant.schedule_id, renewal->schedule_id));
+}
+
+static bool results_answer(const struct outcome *outcome, const struct renew_batch_command *batch)
+{
+    if (outcome->n_results != batch->n_renewals) {
+        return false;
+    }
+    for (size_t i = 0; i < outcome->n_results; i++) {
+        if (!result_answers(&outcome->results[i], &batch->renewals[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool outcome_answers(const struct outcome *outcome, const struct command *command)
 {
     if (outcome->code != OUTCOME_DONE) {
@@ -67,6 +99,16 @@ bool outcome_answers(const struct outcome *outcome, const struct command *comman
         return policy_answers(outcome, command->delete_schedule.schedule_id);
     case COMMAND_REVOKE:
         return runs_answer(outcome, command->revoke.schedule_id);
+    case COMMAND_RENEW_BATCH:
+        return results_answer(outcome, &command->renew_batch);
+    case COMMAND_PUT_GROUP:
+        return group_answers(outcome, command->put_group.name);
+    case COMMAND_DELETE_GROUP:
+        return group_answers(outcome, command->delete_group.name);
+    case COMMAND_PUT_FREEZE:
+        return freeze_answers(outcome, command->put_freeze.scope);
+    case COMMAND_DELETE_FREEZE:
+        return freeze_answers(outcome, command->delete_freeze.scope);
     case COMMAND_NOOP:
     case COMMAND_LEADER:
     case COMMAND_RULES:

@@ -2,14 +2,17 @@
  * after the number of slots was lowered, more grants than slots may live. */
 #include "core/table.h"
 
-#include <string.h>
-
 static const char *field_out_of_bounds(const struct put_schedule_command *command)
 {
     if (command->schedule_id.len < 1 || command->schedule_id.len > LIMIT_NAME_BYTES) {
         return "schedule_id";
     }
     return policy_field_out_of_range(&command->policy);
+}
+
+static bool put_names_missing_group(const struct lock_table *table, struct slice name)
+{
+    return slice_is_present(name) && groups_find(table, name) == NULL;
 }
 
 /* What takes no more room than before is let through whatever the table has left. */
@@ -33,6 +36,12 @@ void apply_put_schedule(struct lock_table *table, bool no_growth, const struct p
         outcome_refuse_field(outcome, field);
         return;
     }
+    if (put_names_missing_group(table, command->policy.group)) {
+        outcome->code = OUTCOME_UNKNOWN_GROUP;
+        outcome->has_group = true;
+        outcome->group.name = text_keep(table->deleted.name, command->policy.group);
+        return;
+    }
     struct table_node *node = table_open_draft(table, command->schedule_id);
     if (!draft->image.has_policy) {
         draft->image.has_policy = true;
@@ -47,17 +56,7 @@ void apply_put_schedule(struct lock_table *table, bool no_growth, const struct p
     table_keep(table, node, draft);
     outcome->has_policy = true;
     outcome->policy = policy_view_of(draft);
-}
-
-static struct slice keep_text(uint8_t *at, struct slice text)
-{
-    if (!slice_is_present(text)) {
-        return text;
-    }
-    if (text.len > 0) {
-        memcpy(at, text.base, text.len);
-    }
-    return (struct slice){.base = at, .len = text.len};
+    event_tell_policy(table, &outcome->policy, false);
 }
 
 void apply_delete_schedule(struct lock_table *table, const struct delete_schedule_command *command,
@@ -72,8 +71,12 @@ void apply_delete_schedule(struct lock_table *table, const struct delete_schedul
     /* The answer shows what the table is about to free. */
     outcome->has_policy = true;
     outcome->policy = policy_view_of(draft);
-    outcome->policy.schedule_id = keep_text(table->deleted_id, draft->image.id);
-    outcome->policy.policy.description = keep_text(table->deleted_description, draft->image.policy.policy.description);
+    struct table_deleted *deleted = &table->deleted;
+    struct policy *policy = &outcome->policy.policy;
+    outcome->policy.schedule_id = text_keep(deleted->id, draft->image.id);
+    policy->description = text_keep(deleted->text, policy->description);
+    policy->group = text_keep(deleted->name, policy->group);
+    event_tell_policy(table, &outcome->policy, true);
     if (draft->image.n_runs == 0) {
         table_drop(table, node);
         return;

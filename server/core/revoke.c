@@ -31,6 +31,15 @@ static const char *field_out_of_bounds(const struct revoke_command *command)
     return command->reason.len < 1 || command->reason.len > LIMIT_REASON_BYTES ? "reason" : NULL;
 }
 
+static struct run_view view_revoked(const struct revocation *revocation, const struct run_image *run,
+                                    const struct revoked_grant *revoked)
+{
+    struct run_view view = run_view_of(revocation->draft, run);
+    view.is_newly_revoked = revoked->is_newly_revoked;
+    view.is_newly_freed = revoked->is_newly_freed;
+    return view;
+}
+
 static void revoke_grant(struct revocation *revocation, struct revoked_grant *revoked)
 {
     struct grant_image *grant = draft_find_grant(revocation->draft, revoked->token);
@@ -50,6 +59,8 @@ static void revoke_grant(struct revocation *revocation, struct revoked_grant *re
         run->reason = revocation->reason;
     }
     grant->is_revoking = true;
+    const struct run_view view = view_revoked(revocation, run, revoked);
+    event_tell_run(revocation->table, EVENT_REVOKED, &view, grant->group);
     if (revocation->command->force) {
         table_free_slot(revocation->table, revocation->draft, grant);
     }
@@ -97,10 +108,8 @@ static void answer_revoked(const struct revocation *revocation, struct outcome *
     struct lock_table *table = revocation->table;
     for (size_t i = 0; i < revocation->n_grants; i++) {
         const struct revoked_grant *revoked = &revocation->grants[i];
-        struct run_view view = run_view_of(revocation->draft, draft_find_run(revocation->draft, revoked->token));
-        view.is_newly_revoked = revoked->is_newly_revoked;
-        view.is_newly_freed = revoked->is_newly_freed;
-        table->outcome_runs[i] = view;
+        const struct run_image *run = draft_find_run(revocation->draft, revoked->token);
+        table->outcome_runs[i] = view_revoked(revocation, run, revoked);
     }
     outcome->runs = table->outcome_runs;
     outcome->n_runs = revocation->n_grants;

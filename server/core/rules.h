@@ -11,12 +11,15 @@
 #include "core/command.h"
 
 /* What is in force where a log begins, on every build: a log is replayed by newer ones than it was begun by. */
-#define RULES_VERSION_FIRST 1u
+#define RULES_VERSION_FIRST  1u
+/* … and since when there are groups, freezes and batches of renewals. */
+#define RULES_VERSION_GROUPS 2u
 
 /* The newest rules that this build can apply. */
 uint32_t rules_version_newest(void);
 
-/* The lowest version that `command` may be applied under: below it the leader doesn't propose it. */
+/* The lowest version that `command` may be applied under: below it the leader doesn't propose it. Of a COMMAND_RULES, what
+ * it raises the rules to. */
 uint32_t rules_version_needed(const struct command *command);
 
 /* What a schedule without a policy is granted under. */

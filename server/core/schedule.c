@@ -35,6 +35,13 @@ struct occurrence_key occurrence_key_of(struct slice name)
     return key;
 }
 
+bool occurrence_is_same(struct slice a, struct slice b)
+{
+    struct occurrence_key key_a = occurrence_key_of(a);
+    struct occurrence_key key_b = occurrence_key_of(b);
+    return occurrence_key_equal(&key_a, &key_b);
+}
+
 bool occurrence_key_equal(const struct occurrence_key *a, const struct occurrence_key *b)
 {
     if (a->is_instant != b->is_instant) {
@@ -273,17 +280,28 @@ const char *policy_field_out_of_range(const struct policy *policy)
     if (policy->max_attempts < 1 || policy->max_attempts > LIMIT_ATTEMPTS) {
         return "max_attempts";
     }
+    if (slice_is_present(policy->group) && (policy->group.len < 1 || policy->group.len > LIMIT_NAME_BYTES)) {
+        return "group";
+    }
+    if (policy->expected_every_ms > LIMIT_NUMBER_MAX) {
+        return "expected_every_ms";
+    }
     return policy->description.len > LIMIT_REASON_BYTES ? "description" : NULL;
+}
+
+static uint64_t count_group_bytes(struct slice group)
+{
+    return slice_is_present(group) ? COUNTED_GROUP_GRANT_BYTES + group.len : 0;
 }
 
 uint32_t schedule_image_count_bytes(const struct schedule_image *image)
 {
     size_t bytes = COUNTED_SCHEDULE_BYTES + image->id.len;
     if (image->has_policy) {
-        bytes += COUNTED_POLICY_BYTES + image->policy.policy.description.len;
+        bytes += COUNTED_POLICY_BYTES + image->policy.policy.description.len + image->policy.policy.group.len;
     }
     for (size_t i = 0; i < image->n_grants; i++) {
-        bytes += COUNTED_GRANT_BYTES + image->grants[i].metadata.len;
+        bytes += COUNTED_GRANT_BYTES + image->grants[i].metadata.len + count_group_bytes(image->grants[i].group);
     }
     for (size_t i = 0; i < image->n_runs; i++) {
         const struct run_image *run = &image->runs[i];
@@ -297,14 +315,15 @@ uint32_t schedule_image_count_bytes(const struct schedule_image *image)
     return (uint32_t)bytes;
 }
 
-uint64_t schedule_count_growth(const struct acquire_command *command, bool new_schedule, bool new_occurrence)
+uint64_t grant_growth_count_bytes(const struct grant_growth *growth)
 {
-    uint64_t bytes = COUNTED_GRANT_BYTES + command->metadata.len;
+    const struct acquire_command *command = growth->command;
+    uint64_t bytes = COUNTED_GRANT_BYTES + command->metadata.len + count_group_bytes(growth->group);
     bytes += COUNTED_RUN_BYTES + command->holder.len + command->occurrence.len + command->idempotency_key.len;
-    if (new_schedule) {
+    if (growth->has_new_schedule) {
         bytes += COUNTED_SCHEDULE_BYTES + command->schedule_id.len;
     }
-    if (new_occurrence) {
+    if (growth->has_new_occurrence) {
         bytes += COUNTED_OCCURRENCE_BYTES + command->occurrence.len;
     }
     return bytes;

@@ -59,8 +59,10 @@ struct schedule *schedule_pack(struct schedule_draft *draft, uint64_t epoch, str
 /* What the indexes are made of, read without unpacking the rest. */
 struct schedule_glance {
     bool has_policy;
+    struct slice policy_group; /* absent: none; and so below */
     size_t n_grants;
     uint64_t tokens[DRAFT_GRANTS]; /* ascending */
+    struct slice groups[DRAFT_GRANTS];
 };
 void schedule_glance(const struct schedule *schedule, struct schedule_glance *glance);
 
@@ -112,17 +114,24 @@ struct schedule_due {
 #define SCHEDULE_NEVER_MS UINT64_MAX
 struct schedule_due schedule_image_due(const struct schedule_image *image);
 
-/* What it adds to the counted state. The numbers are part of rules 1: they bound the real memory on the builds that we
- * know, but what counts is that every node counts the same, whatever its allocator does. */
-#define COUNTED_SCHEDULE_BYTES   160u
-#define COUNTED_POLICY_BYTES     64u
-#define COUNTED_GRANT_BYTES      64u
-#define COUNTED_RUN_BYTES        96u
-#define COUNTED_OCCURRENCE_BYTES 48u
+/* What it adds to the counted state. The numbers are part of rules 1, and those of groups of rules 2: they bound the real
+ * memory on the builds that we know, but what counts is that every node counts the same, whatever its allocator does. */
+#define COUNTED_SCHEDULE_BYTES    160u
+#define COUNTED_POLICY_BYTES      64u
+#define COUNTED_GRANT_BYTES       64u
+#define COUNTED_GROUP_GRANT_BYTES 64u /* more, of a grant that takes a slot of a group */
+#define COUNTED_RUN_BYTES         96u
+#define COUNTED_OCCURRENCE_BYTES  48u
 uint32_t schedule_image_count_bytes(const struct schedule_image *image);
 
-/* What a grant for `command` would add to a schedule, at most. */
-uint64_t schedule_count_growth(const struct acquire_command *command, bool new_schedule, bool new_occurrence);
+/* What a grant adds to a schedule, at most. */
+struct grant_growth {
+    const struct acquire_command *command;
+    struct slice group; /* whose slot it takes; absent: none */
+    bool has_new_schedule;
+    bool has_new_occurrence;
+};
+uint64_t grant_growth_count_bytes(const struct grant_growth *growth);
 
 /* True when apply can have made this schedule in a table with these numbers. */
 bool schedule_image_is_sound(const struct schedule_image *image, const struct table_image *numbers);

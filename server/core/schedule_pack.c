@@ -98,12 +98,22 @@ static void pack_occurrence(struct packing *out, struct occurrence_image *occurr
     put_number(out, occurrence->order);
 }
 
-/* Goes before everything else but the id: what the indexes are made of. */
-static void pack_head(struct packing *out, const struct schedule_image *image)
+/* Goes before everything else but the id: what the indexes are made of. Most grants are of no group, which shall cost no
+ * byte: a bit of the token says whether there is one. */
+static void pack_head(struct packing *out, struct schedule_draft *draft)
 {
+    struct schedule_image *image = &draft->image;
     put_number(out, (uint64_t)image->n_grants << 1 | (image->has_policy ? 1u : 0u));
+    if (image->has_policy) {
+        put_slice(out, &image->policy.policy.group);
+    }
     for (size_t i = 0; i < image->n_grants; i++) {
-        put_number(out, image->grants[i].token);
+        struct grant_image *grant = &draft->grants[i];
+        bool has_group = slice_is_present(grant->group);
+        put_number(out, grant->token << 1 | (has_group ? 1u : 0u));
+        if (has_group) {
+            put_slice(out, &grant->group);
+        }
     }
 }
 
@@ -116,6 +126,7 @@ static void pack_policy(struct packing *out, struct policy_image *image)
     put_number(out, image->policy.slots);
     put_number(out, image->policy.max_attempts);
     put_slice(out, &image->policy.description);
+    put_number(out, image->policy.expected_every_ms);
     put_number(out, image->created_ms);
 }
 
@@ -164,7 +175,7 @@ struct schedule *schedule_pack(struct schedule_draft *draft, uint64_t epoch, str
     struct packing out = {.at = begin};
     put_bytes(&out, image->id.base, image->id.len);
     image->id.base = begin;
-    pack_head(&out, image);
+    pack_head(&out, draft);
     pack_rest(&out, draft);
     size_t len = (size_t)(out.at - begin);
     CHECK(len <= room && len <= UINT32_MAX);
@@ -279,20 +290,29 @@ static struct packed packed_of(const struct schedule *schedule)
     return in;
 }
 
-static size_t unpack_head(struct packed *in, bool *has_policy)
+/* Gives the number of grants, with which unpack_token goes on. */
+static size_t unpack_head(struct packed *in, bool *has_policy, struct slice *policy_group)
 {
     uint64_t head = take_number(in);
     *has_policy = (head & 1) != 0;
+    *policy_group = *has_policy ? take_slice(in) : (struct slice){0};
     CHECK(head >> 1 <= DRAFT_GRANTS);
     return (size_t)(head >> 1);
+}
+
+static inline uint64_t unpack_token(struct packed *in, struct slice *group)
+{
+    uint64_t token = take_number(in);
+    *group = (token & 1) != 0 ? take_slice(in) : (struct slice){0};
+    return token >> 1;
 }
 
 void schedule_glance(const struct schedule *schedule, struct schedule_glance *glance)
 {
     struct packed in = packed_of(schedule);
-    glance->n_grants = unpack_head(&in, &glance->has_policy);
+    glance->n_grants = unpack_head(&in, &glance->has_policy, &glance->policy_group);
     for (size_t i = 0; i < glance->n_grants; i++) {
-        glance->tokens[i] = take_number(&in);
+        glance->tokens[i] = unpack_token(&in, &glance->groups[i]);
     }
 }
 
@@ -300,7 +320,8 @@ uint64_t schedule_forget_ms(const struct schedule *schedule)
 {
     struct packed in = packed_of(schedule);
     bool has_policy;
-    size_t n_grants = unpack_head(&in, &has_policy);
+    struct slice policy_group;
+    size_t n_grants = unpack_head(&in, &has_policy, &policy_group);
     return n_grants > 0 || has_policy ? 0 : take_number(&in);
 }
 
@@ -313,6 +334,7 @@ static void unpack_policy(struct packed *in, struct policy_image *image)
     image->policy.slots = (uint32_t)take_number(in);
     image->policy.max_attempts = (uint32_t)take_number(in);
     image->policy.description = take_slice(in);
+    image->policy.expected_every_ms = take_number(in);
     image->created_ms = take_number(in);
 }
 
@@ -353,9 +375,9 @@ void schedule_unpack(const struct schedule *schedule, struct schedule_draft *dra
     struct packed in = packed_of(schedule);
     schedule_draft_init(draft, schedule_id(schedule));
     struct schedule_image *image = &draft->image;
-    image->n_grants = unpack_head(&in, &image->has_policy);
+    image->n_grants = unpack_head(&in, &image->has_policy, &image->policy.policy.group);
     for (size_t i = 0; i < image->n_grants; i++) {
-        draft->grants[i].token = take_number(&in);
+        draft->grants[i].token = unpack_token(&in, &draft->grants[i].group);
     }
     unpack_image(&in, image);
     CHECK(image->n_runs <= DRAFT_RUNS && image->n_occurrences <= DRAFT_OCCURRENCES);

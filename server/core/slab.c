@@ -24,6 +24,15 @@ static void bury_chunk(struct table_graveyard *graveyard, struct table_chunk *ch
     graveyard->chunks = chunk;
 }
 
+static void bury_block(struct table_graveyard *graveyard, struct table_block *block)
+{
+    block->next_dead = graveyard->blocks;
+    if (graveyard->blocks == NULL) {
+        graveyard->last_block = block;
+    }
+    graveyard->blocks = block;
+}
+
 void graveyard_append(struct table_graveyard *graveyard, struct table_graveyard *more)
 {
     if (more->schedules != NULL) {
@@ -35,6 +44,11 @@ void graveyard_append(struct table_graveyard *graveyard, struct table_graveyard 
         more->last_chunk->next_dead = graveyard->chunks;
         graveyard->last_chunk = graveyard->chunks == NULL ? more->last_chunk : graveyard->last_chunk;
         graveyard->chunks = more->chunks;
+    }
+    if (more->blocks != NULL) {
+        more->last_block->next_dead = graveyard->blocks;
+        graveyard->last_block = graveyard->blocks == NULL ? more->last_block : graveyard->last_block;
+        graveyard->blocks = more->blocks;
     }
     *more = (struct table_graveyard){0};
 }
@@ -52,6 +66,11 @@ void table_sweep(struct lock_table *table, size_t budget)
         free(dead->chunks);
         dead->chunks = next;
     }
+    for (; budget > 0 && dead->blocks != NULL; budget--) {
+        struct table_block *next = dead->blocks->next_dead;
+        free(dead->blocks);
+        dead->blocks = next;
+    }
 }
 
 static void discard_schedule(struct lock_table *table, struct schedule *schedule)
@@ -61,6 +80,26 @@ static void discard_schedule(struct lock_table *table, struct schedule *schedule
         table_sweep(table, TABLE_SWEEP_PER_DOOMED);
     } else {
         free(schedule);
+    }
+}
+
+/* ---- blocks of groups and freezes ---- */
+
+void *table_block_new(const struct lock_table *table, size_t size)
+{
+    struct table_block *block = malloc(size);
+    CHECK(block != NULL);
+    block->epoch = table->epoch;
+    return block;
+}
+
+void table_block_discard(struct lock_table *table, struct table_block *block)
+{
+    if (table->is_frozen && block->epoch < table->epoch) {
+        bury_block(&table->doomed, block);
+        table_sweep(table, TABLE_SWEEP_PER_DOOMED);
+    } else {
+        free(block);
     }
 }
 

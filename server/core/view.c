@@ -3,6 +3,7 @@
 #include "core/table.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct grant_view grant_view_of(const struct lock_table *table, struct schedule_draft *draft,
                                 const struct grant_image *grant)
@@ -44,6 +45,19 @@ struct run_view run_view_of(const struct schedule_draft *draft, const struct run
     return view;
 }
 
+/* Before anything succeeded it counts from the policy's creation, and so it does for a success that came earlier. */
+static uint64_t overdue_ms_of(const struct schedule_image *image)
+{
+    uint64_t since_ms = image->policy.created_ms;
+    if (image->policy.policy.expected_every_ms == 0) {
+        return UINT64_MAX;
+    }
+    if (image->has_success && image->last_success_ms > since_ms) {
+        since_ms = image->last_success_ms;
+    }
+    return since_ms + image->policy.policy.expected_every_ms;
+}
+
 struct policy_view policy_view_of(const struct schedule_draft *draft)
 {
     CHECK(draft->image.has_policy);
@@ -52,6 +66,7 @@ struct policy_view policy_view_of(const struct schedule_draft *draft)
         .policy = draft->image.policy.policy,
         .has_success = draft->image.has_success,
         .last_success_wall_ms = draft->image.last_success_wall_ms,
+        .overdue_ms = overdue_ms_of(&draft->image),
     };
     return view;
 }
@@ -108,7 +123,24 @@ void outcome_refuse_lost(struct outcome *outcome, struct lock_table *table, stru
 {
     outcome->code = OUTCOME_LOCK_LOST;
     outcome_set_run(outcome, draft, run);
-    outcome_set_holders(outcome, table, draft);
+    if (draft->image.n_grants > 0) {
+        struct schedule_due first = schedule_image_due(&draft->image);
+        table->outcome_holders[0] = grant_view_of(table, draft, draft_find_grant(draft, first.token));
+        table->outcome_holders[0].metadata = (struct slice){0};
+        outcome->holders = table->outcome_holders;
+        outcome->n_holders = 1;
+    }
+}
+
+struct slice text_keep(uint8_t *at, struct slice text)
+{
+    if (!slice_is_present(text)) {
+        return text;
+    }
+    if (text.len > 0) {
+        memcpy(at, text.base, text.len);
+    }
+    return (struct slice){.base = at, .len = text.len};
 }
 
 void outcome_refuse_field(struct outcome *outcome, const char *field)
@@ -132,7 +164,7 @@ static const struct run_image *last_ended(const struct schedule_image *image)
 
 void lock_table_view(struct lock_table *table, struct slice schedule_id, struct schedule_view *view)
 {
-    *view = (struct schedule_view){0};
+    *view = (struct schedule_view){.frozen = lock_table_is_frozen(table, schedule_id)};
     const struct table_node *node = table_find(table, schedule_id);
     if (node == NULL) {
         return;
@@ -166,4 +198,49 @@ size_t lock_table_runs(struct lock_table *table, struct slice schedule_id, size_
         runs[n++] = run_view_of(&table->draft, &image->runs[i]);
     }
     return n;
+}
+
+/* ---- how long a job takes ---- */
+
+static bool run_says_how_long(const struct run_image *run)
+{
+    return run->outcome == RUN_SUCCEEDED || run->outcome == RUN_FAILED || run->outcome == RUN_EXPIRED;
+}
+
+static int compare_durations(const void *left, const void *right)
+{
+    const uint64_t *a = left;
+    const uint64_t *b = right;
+    return (*a > *b) - (*a < *b);
+}
+
+/* The smallest duration that is at least as long as so many in a hundred. */
+static uint64_t nearest_rank(const uint64_t *sorted, size_t n, size_t percent)
+{
+    return sorted[(n * percent + 99) / 100 - 1];
+}
+
+void lock_table_statistics(struct lock_table *table, struct slice schedule_id, struct schedule_statistics *statistics)
+{
+    uint64_t durations[DRAFT_RUNS];
+    const struct run_image *last = NULL;
+    size_t n = 0;
+    (void)table_open_draft(table, schedule_id);
+    const struct schedule_image *image = &table->draft.image;
+    for (size_t i = 0; i < image->n_runs; i++) {
+        const struct run_image *run = &image->runs[i];
+        if (run_says_how_long(run)) {
+            durations[n++] = run->ended_ms - run->granted_ms;
+            last = last == NULL || run->ended_ms >= last->ended_ms ? run : last;
+        }
+    }
+    *statistics = (struct schedule_statistics){.n_runs = n};
+    if (n == 0) {
+        return;
+    }
+    qsort(durations, n, sizeof durations[0], compare_durations);
+    statistics->p50_ms = nearest_rank(durations, n, 50);
+    statistics->p95_ms = nearest_rank(durations, n, 95);
+    statistics->p99_ms = nearest_rank(durations, n, 99);
+    statistics->last_ms = last->ended_ms - last->granted_ms;
 }

@@ -19,11 +19,16 @@ void clock_stop(struct replica *replica)
     replica->clock = (struct clock){0};
 }
 
-static uint64_t state_time_ms(const struct replica *replica)
+static struct lock_table_counts count(const struct replica *replica)
 {
     struct lock_table_counts counts;
     lock_table_count(replica->table, &counts);
-    return counts.now_ms;
+    return counts;
+}
+
+static uint64_t state_time_ms(const struct replica *replica)
+{
+    return count(replica).now_ms;
 }
 
 uint64_t clock_now_ms(const struct replica *replica)
@@ -35,15 +40,16 @@ uint64_t clock_now_ms(const struct replica *replica)
     return clock->base_state_ms + (replica_now_ns(replica) - clock->base_mono_ns) / NS_PER_MS;
 }
 
-/* Any entry moves the state's time; a tick is proposed only when none was for long enough. Only locks count: whoever
- * forgets after 40 days may be late by a minute, and such deadlines are nearly always pending. */
+/* Any entry moves the state's time; a tick is proposed only when none was for long enough, or when a lock or a freeze ends.
+ * Only locks make it a short while: a freeze may last for a year. And whoever forgets after 40 days may be late by a
+ * minute. */
 bool clock_tick_due(const struct replica *replica)
 {
     const struct clock *clock = &replica->clock;
     uint64_t deadline_ms = lock_table_next_lock_deadline(replica->table);
     uint64_t quiet_ns = replica_now_ns(replica) - clock->proposed_mono_ns;
     bool passed = clock_now_ms(replica) >= deadline_ms && clock->proposed_ms < deadline_ms;
-    bool locked = deadline_ms != UINT64_MAX;
+    bool locked = count(replica).held > 0;
     return passed || quiet_ns >= (locked ? TICK_PENDING_NS : TICK_IDLE_NS);
 }
 

@@ -48,10 +48,29 @@ struct policy_view full_policy(void)
                                            .max_ttl_ms = 3600000,
                                            .min_hold_ms = LIMIT_NUMBER_MAX,
                                            .slots = LIMIT_SLOTS,
+                                           .group = slice_of("db"),
+                                           .expected_every_ms = 86400000,
                                            .max_attempts = LIMIT_ATTEMPTS,
                                            .description = slice_of("t\xc3\xa4glich\n\"um drei\"")},
+                                .overdue_ms = 5000,
                                 .has_success = true,
                                 .last_success_wall_ms = WALL_MS};
+}
+
+struct group_view full_group(void)
+{
+    return (struct group_view){.name = slice_of("db"), .slots = LIMIT_GROUP_SLOTS, .held = 3, .schedules = 17};
+}
+
+struct freeze_view full_freeze(void)
+{
+    return (struct freeze_view){.scope = slice_of("db.*"),
+                                .actor = slice_of("kim"),
+                                .reason = slice_of("gr\xc3\xbc\xc3\x9f"),
+                                .ttl_ms = 3600000,
+                                .remaining_ms = 1800001,
+                                .created_wall_ms = WALL_MS,
+                                .expires_wall_ms = WALL_MS + 3600000};
 }
 
 void assert_answer(const struct api_answer *answer, unsigned status, const char *type, const char *body)

@@ -7,7 +7,7 @@
 
 void parsed_input(struct parsed *parsed, const struct api_input *input)
 {
-    arena_init(&parsed->arena, 2 * (size_t)LIMIT_BODY_BYTES);
+    arena_init(&parsed->arena, LIMIT_REQUEST_BYTES);
     api_answer_init(&parsed->answer);
     parsed->ok = api_parse(input, &parsed->arena, &parsed->request, &parsed->answer);
     assert_int_equal(parsed->ok, parsed->answer.status == 0);
@@ -107,8 +107,16 @@ static const struct {
     const char *field;
     const char *json;
 } needs[] = {
-    {ACQUIRE, "holder", "\"h\""}, {RENEW, "token", "1"},          {REVOKE, "reason", "\"r\""},
-    {REVOKE, "actor", "\"a\""},   {PUT, "safety_margin_ms", "0"}, /* so that the other fields may be at their bounds */
+    {ACQUIRE, "holder", "\"h\""},
+    {RENEW, "token", "1"},
+    {RENEW_BATCH, "locks", "[{\"schedule_id\":\"a\",\"token\":1}]"},
+    {REVOKE, "reason", "\"r\""},
+    {REVOKE, "actor", "\"a\""},
+    {PUT, "safety_margin_ms", "0"}, /* so that the other fields may be at their bounds */
+    {PUT_GROUP, "slots", "1"},
+    {PUT_FREEZE, "reason", "\"r\""},
+    {PUT_FREEZE, "actor", "\"a\""},
+    {PUT_FREEZE, "ttl_ms", "1"},
 };
 
 void body_with(char *body, size_t size, const char *line, const char *field, const char *json)
@@ -146,10 +154,10 @@ void assert_value_taken(const char *line, const char *field, const char *json)
 
 void line_of(char *line, size_t size, const struct api_route_row *row)
 {
-    const char *placeholder = strstr(row->path, "{schedule_id}");
-    int len = placeholder == NULL ? (int)strlen(row->path) : (int)(placeholder - row->path);
-    int written = snprintf(line, size, "%s %.*s%s%s", row->method, len, row->path, placeholder == NULL ? "" : "a",
-                           placeholder == NULL ? "" : placeholder + strlen("{schedule_id}"));
+    size_t len = strcspn(row->path, "{");
+    const char *end = strchr(row->path, '}');
+    int written = snprintf(line, size, "%s %.*s%s%s", row->method, (int)len, row->path, end == NULL ? "" : "a",
+                           end == NULL ? "" : end + 1);
     assert_true(written < (int)size);
 }
 

@@ -34,10 +34,13 @@ void assert_refused(const char *line, const char *query, const char *body, unsig
 void assert_taken(const char *line, const char *query, const char *body);
 
 /* The requests that have a body. */
-#define ACQUIRE "POST /locks/a"
-#define RENEW   "POST /locks/a/renew"
-#define REVOKE  "POST /locks/a/revoke"
-#define PUT     "PUT /schedules/a"
+#define ACQUIRE     "POST /locks/a"
+#define RENEW       "POST /locks/a/renew"
+#define RENEW_BATCH "POST /renew"
+#define REVOKE      "POST /locks/a/revoke"
+#define PUT         "PUT /schedules/a"
+#define PUT_GROUP   "PUT /groups/a"
+#define PUT_FREEZE  "PUT /freezes/a"
 
 /* A body for `line` with `field` set to `json`, and whatever else the request needs; with the field NULL just that. */
 void body_with(char *body, size_t size, const char *line, const char *field, const char *json);

@@ -45,6 +45,9 @@ static void what_is_not_json_is_malformed(void **state)
         assert_refused(RENEW, NULL, bodies[i], 400, "malformed_json", "body");
         assert_refused(REVOKE, NULL, bodies[i], 400, "malformed_json", "body");
         assert_refused(PUT, NULL, bodies[i], 400, "malformed_json", "body");
+        assert_refused(RENEW_BATCH, NULL, bodies[i], 400, "malformed_json", "body");
+        assert_refused(PUT_GROUP, NULL, bodies[i], 400, "malformed_json", "body");
+        assert_refused(PUT_FREEZE, NULL, bodies[i], 400, "malformed_json", "body");
     }
 }
 
@@ -117,6 +120,48 @@ static void deep_nesting_is_refused(void **state)
     assert_too_deep(&parsed, "a");
 }
 
+/* Inside of a value, it is the field that is named. */
+static void a_key_given_twice_names_the_field_around_it(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body;
+        const char *field;
+    } cases[] = {
+        {"{\"metadata\":{\"holder\":1,\"holder\":2},\"holder\":\"h\"}", "metadata"},
+        {"{\"holder\":\"h\",\"metadata\":{\"a\":[{\"b\":{}},{\"c\":1,\"c\":2}]}}", "metadata"},
+        {"{\"metadata\":{},\"holder\":[1,{\"b\":\"]}\",\"b\":2}]}", "holder"},
+        {"[1,{\"a\":1,\"a\":2}]", "body"},
+        {"[{\"a\":[2,3]},\"x\",{\"a\":1,\"a\":2}]", "body"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_refused(ACQUIRE, NULL, cases[i].body, 400, "invalid_field", cases[i].field);
+    }
+}
+
+static void a_huge_number_is_named_wherever_it_is(void **state)
+{
+    (void)state;
+    assert_refused(ACQUIRE, NULL, "{\"holder\":\"h\",\"metadata\":{\"a\":[{\"b\":9223372036854775808}]},\"ttl_ms\":1}",
+                   400, "invalid_field", "metadata");
+    assert_refused(ACQUIRE, NULL, "{\"holder\":18446744073709551616}", 400, "invalid_field", "holder");
+    assert_refused(ACQUIRE, NULL, "[9223372036854775808]", 400, "invalid_field", "body");
+    assert_refused(ACQUIRE, NULL, "{\"holder\":\"h\",\"ttl_ms\":1e400}", 400, "invalid_field", "ttl_ms");
+    assert_refused(ACQUIRE, NULL, "{\"metadata\":{\"a\":-1e400},\"holder\":\"h\"}", 400, "invalid_field", "metadata");
+}
+
+/* JSON can say it, but no text may hold it. */
+static void a_zero_character_is_named_wherever_it_is(void **state)
+{
+    (void)state;
+    assert_refused(ACQUIRE, NULL, "{\"holder\":\"a\\u0000b\"}", 400, "invalid_field", "holder");
+    assert_refused(ACQUIRE, NULL, "{\"metadata\":{\"a\":[\"\\u0000\"]},\"holder\":\"h\"}", 400, "invalid_field",
+                   "metadata");
+    assert_refused(ACQUIRE, NULL, "{\"metadata\":{\"\\u0000\":1},\"holder\":\"h\"}", 400, "invalid_field", "metadata");
+    assert_refused(ACQUIRE, NULL, "{\"hol\\u0000der\":\"h\"}", 400, "invalid_field", "hol\\u0000der");
+    assert_refused(ACQUIRE, NULL, "[\"\\u0000\"]", 400, "invalid_field", "body");
+}
+
 static void random_bytes_never_crash(void **state)
 {
     (void)state;
@@ -169,7 +214,9 @@ static void random_damage_never_crashes(void **state)
          "{\"reason\":\"gr\\u00fc\xc3\x9f\\n\",\"actor\":\"kim\",\"token\":7,\"force\":true}"},
         {"PUT", "/schedules/a",
          "{\"estimated_duration_ms\":1,\"safety_margin_ms\":2,\"max_ttl_ms\":9,\"min_hold_ms\":4,\"slots\":5,"
-         "\"max_attempts\":6,\"description\":null}"},
+         "\"max_attempts\":6,\"description\":null,\"group\":\"db\",\"expected_every_ms\":7}"},
+        {"PUT", "/groups/a", "{\"slots\":10000}"},
+        {"PUT", "/freezes/a-*", "{\"reason\":\"gr\\u00fc\xc3\x9f\\n\",\"actor\":\"kim\",\"ttl_ms\":31536000000}"},
     };
     uint64_t seed = 0x2545f4914f6cdd1du;
     for (size_t round = 0; round < 60000; round++) {
@@ -219,10 +266,16 @@ static void a_damaged_query_never_crashes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_not_json_is_malformed), cmocka_unit_test(a_zero_byte_is_malformed_wherever_it_is),
-        cmocka_unit_test(every_truncation_is_malformed), cmocka_unit_test(deep_nesting_is_refused),
-        cmocka_unit_test(random_bytes_never_crash),      cmocka_unit_test(random_damage_never_crashes),
+        cmocka_unit_test(what_is_not_json_is_malformed),
+        cmocka_unit_test(a_zero_byte_is_malformed_wherever_it_is),
+        cmocka_unit_test(every_truncation_is_malformed),
+        cmocka_unit_test(deep_nesting_is_refused),
+        cmocka_unit_test(random_bytes_never_crash),
+        cmocka_unit_test(random_damage_never_crashes),
         cmocka_unit_test(a_damaged_query_never_crashes),
+        cmocka_unit_test(a_key_given_twice_names_the_field_around_it),
+        cmocka_unit_test(a_huge_number_is_named_wherever_it_is),
+        cmocka_unit_test(a_zero_character_is_named_wherever_it_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,6 +6,8 @@
 
 #define LOCKS     "GET /locks"
 #define SCHEDULES "GET /schedules"
+#define GROUPS    "GET /groups"
+#define FREEZES   "GET /freezes"
 #define RUNS      "GET /schedules/a/runs"
 #define RELEASE   "DELETE /locks/a"
 
@@ -66,12 +68,14 @@ static void integers_are_decimal_and_within_their_bounds(void **state)
     assert_values_refused(RELEASE, "", "token", wrong, n);
     assert_values_refused(LOCKS, "", "limit", wrong, n);
     assert_values_refused(SCHEDULES, "", "limit", wrong, n);
+    assert_values_refused(GROUPS, "", "limit", wrong, n);
+    assert_values_refused(FREEZES, "", "limit", wrong, n);
     assert_values_refused(RUNS, "", "limit", wrong, n);
     assert_refused(RELEASE, "outcome=failed", NULL, 400, "invalid_field", "token");
     assert_refused(RELEASE, NULL, NULL, 400, "invalid_field", "token");
     assert_refused(LOCKS, "limit=1001", NULL, 400, "invalid_field", "limit");
-    static const char *const lines[] = {LOCKS, SCHEDULES, RUNS};
-    for (size_t i = 0; i < 3; i++) {
+    static const char *const lines[] = {LOCKS, SCHEDULES, RUNS, GROUPS, FREEZES};
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
         static const size_t right[] = {1, 10, 999, LIMIT_LIST};
         for (size_t j = 0; j < sizeof right / sizeof right[0]; j++) {
             char query[32];
@@ -127,15 +131,15 @@ static void every_read_can_be_stale(void **state)
         parsed_close(&parsed);
         reads++;
     }
-    assert_int_equal(reads, 5);
+    assert_int_equal(reads, 9);
 }
 
 static void a_list_without_parameters_is_the_first_page_of_all(void **state)
 {
     (void)state;
     static const char *const queries[] = {NULL, "prefix=", "prefix"};
-    static const char *const lines[] = {LOCKS, SCHEDULES};
-    for (size_t i = 0; i < 6; i++) {
+    static const char *const lines[] = {LOCKS, SCHEDULES, GROUPS, FREEZES};
+    for (size_t i = 0; i < 12; i++) {
         struct parsed parsed;
         parsed_request(&parsed, lines[i / 3], queries[i % 3], NULL);
         assert_true(parsed.ok);
@@ -193,11 +197,12 @@ static void a_prefix_has_the_alphabet_of_schedule_ids(void **state)
         bool right = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                      strchr("._:@~-", (int)c) != NULL;
         (void)snprintf(query, sizeof query, "prefix=a%c", (int)c);
-        for (int i = 0; i < 2; i++) {
+        static const char *const lines[] = {LOCKS, SCHEDULES, GROUPS, FREEZES, "GET /events"};
+        for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
             if (right) {
-                assert_taken(i == 0 ? LOCKS : SCHEDULES, query, NULL);
+                assert_taken(lines[i], query, NULL);
             } else {
-                assert_refused(i == 0 ? LOCKS : SCHEDULES, query, NULL, 400, "invalid_field", "prefix");
+                assert_refused(lines[i], query, NULL, 400, "invalid_field", "prefix");
             }
         }
     }
@@ -240,13 +245,39 @@ static void a_page_begins_behind_an_id_or_a_token(void **state)
     assert_refused(SCHEDULES, "after=", NULL, 400, "invalid_field", "after");
 }
 
+static void groups_and_freezes_go_on_behind_a_name(void **state)
+{
+    (void)state;
+    struct parsed parsed;
+    parsed_request(&parsed, GROUPS, "after=b.c&limit=2&prefix=b", NULL);
+    assert_true(parsed.ok);
+    assert_slice(parsed.request.list.after_id, "b.c");
+    assert_slice(parsed.request.list.prefix, "b");
+    assert_int_equal(parsed.request.list.limit, 2);
+    parsed_close(&parsed);
+    static const char *const scopes[] = {"*", "b-*", "b.c"};
+    for (size_t i = 0; i < 3; i++) {
+        char query[32];
+        (void)snprintf(query, sizeof query, "after=%s&consistency=stale", scopes[i]);
+        parsed_request(&parsed, FREEZES, query, NULL);
+        assert_true(parsed.ok && parsed.request.stale);
+        assert_slice(parsed.request.list.after_id, scopes[i]);
+        parsed_close(&parsed);
+    }
+    static const char *const wrong[] = {"", "=", "=.a", "=a b", "=a!1", "=**", "=*a", "=a*b", "=.*", "=\xc3\xa4"};
+    assert_values_refused(GROUPS, "", "after", wrong, sizeof wrong / sizeof wrong[0]);
+    assert_values_refused(FREEZES, "", "after", wrong, sizeof wrong / sizeof wrong[0]);
+    static const char *const no_name[] = {"=*", "=a*"};
+    assert_values_refused(GROUPS, "", "after", no_name, 2);
+}
+
 /* Every parameter that there is, on every route: taken, or unknown by name. */
 static void each_route_takes_its_parameters_only(void **state)
 {
     (void)state;
     static const char *const queries[] = {"token=1", "outcome=failed", "consistency=stale", "prefix=a", "holder=a",
                                           "limit=1", "after=a",        "Token=1",           "x",        "=",
-                                          "=1"};
+                                          "=1",      "schedule=a",     "renewals=true",     "wait_ms=1"};
     size_t n;
     const struct api_route_row *rows = api_route_rows(&n);
     for (size_t i = 0; i < n; i++) {
@@ -306,6 +337,7 @@ int main(void)
         cmocka_unit_test(a_prefix_has_the_alphabet_of_schedule_ids),
         cmocka_unit_test(a_holder_is_one_to_256_visible_bytes),
         cmocka_unit_test(a_page_begins_behind_an_id_or_a_token),
+        cmocka_unit_test(groups_and_freezes_go_on_behind_a_name),
         cmocka_unit_test(each_route_takes_its_parameters_only),
         cmocka_unit_test(what_is_given_twice_is_named_even_when_it_differs),
         cmocka_unit_test(an_unknown_name_is_shown_in_part),

@@ -128,18 +128,6 @@ static void a_ttl_that_cannot_be_met_says_what_to_change(void **state)
                    "\"minimum_ms\":90000,\"estimated_duration_ms\":60000,\"safety_margin_ms\":30000}");
 }
 
-static void a_schedule_without_a_policy_is_not_found(void **state)
-{
-    (void)state;
-    const struct api_request request = {.route = API_SCHEDULE_DELETE, .command = {.kind = COMMAND_DELETE_SCHEDULE}};
-    const struct outcome outcome = {.code = OUTCOME_NOT_FOUND};
-    assert_outcome(
-        &request, &outcome, 404,
-        "{\"type\":\"urn:baton:problem:not_found\",\"title\":\"There is nothing here\",\"status\":404,"
-        "\"code\":\"not_found\",\"detail\":\"This schedule has no policy, so there is nothing to delete: the "
-        "defaults count for it.\"}");
-}
-
 static void cooling_down_says_how_long(void **state)
 {
     (void)state;
@@ -198,11 +186,14 @@ static void retry_after_is_rounded_up(void **state)
         unsigned s;
     } cases[] = {{0, 1}, {1, 1}, {999, 1}, {1000, 1}, {1001, 2}, {59999, 60}, {UINT64_MAX, 604800}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        const struct outcome outcome = {.code = i % 2 ? OUTCOME_COOLING_DOWN : OUTCOME_FROZEN,
-                                        .remaining_ms = cases[i].ms};
+        const struct outcome cooling = {.code = OUTCOME_COOLING_DOWN, .remaining_ms = cases[i].ms};
+        const struct outcome frozen = {
+            .code = OUTCOME_FROZEN, .has_freeze = true, .freeze = {.remaining_ms = cases[i].ms}};
         struct api_answer answer;
         api_answer_init(&answer);
-        api_render_outcome(&acquire_request, &outcome, &answer);
+        api_render_outcome(&acquire_request, &cooling, &answer);
+        assert_int_equal(answer.retry_after_s, cases[i].s);
+        api_render_outcome(&acquire_request, &frozen, &answer);
         assert_int_equal(answer.retry_after_s, cases[i].s);
         api_answer_close(&answer);
     }
@@ -250,7 +241,9 @@ static void every_refusal_has_its_reason(void **state)
         {OUTCOME_GROUP_FULL, "its group is full"},
         {OUTCOME_CAPACITY, "a limit of the cluster is reached"},
         {OUTCOME_LOCK_LOST, "the lock is no longer held with this token"},
-        {OUTCOME_NOT_FOUND, "the schedule has no policy"},
+        {OUTCOME_NOT_FOUND, "there is nothing of this name"},
+        {OUTCOME_UNKNOWN_GROUP, "there is no such group"},
+        {OUTCOME_GROUP_IN_USE, "the group is in use"},
     };
 #define X(name, text) +1
     assert_int_equal(sizeof cases / sizeof cases[0], 0 OUTCOME_TABLE(X) - 1); /* all but done */
@@ -313,6 +306,8 @@ static void an_unknown_outcome_says_whether_a_repeat_is_safe(void **state)
         {{.route = API_RENEW, .command = {.kind = COMMAND_RENEW}}, safe},
         {{.route = API_SCHEDULE_PUT, .command = {.kind = COMMAND_PUT_SCHEDULE}}, safe},
         {{.route = API_REVOKE, .command = {.kind = COMMAND_REVOKE, .revoke = {.token = 7}}}, safe},
+        {{.route = API_RENEW_BATCH, .command = {.kind = COMMAND_RENEW_BATCH}}, safe},
+        {{.route = API_FREEZE_PUT, .command = {.kind = COMMAND_PUT_FREEZE}}, safe},
         {{.route = API_REVOKE, .command = {.kind = COMMAND_REVOKE}}, unsafe},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -343,6 +338,14 @@ static void the_sentence_of_a_skipped_schedule(void **state)
     const struct outcome done = {.code = OUTCOME_OCCURRENCE_DONE};
     api_render_skipped(slice_of("a"), &done, &sentence);
     assert_slice(buffer_slice(&sentence), "schedule a skipped \xe2\x80\x94 this occurrence has already run to success");
+    buffer_clear(&sentence);
+    const struct outcome full = {.code = OUTCOME_GROUP_FULL, .has_group = true, .group = full_group()};
+    api_render_skipped(slice_of("a"), &full, &sentence);
+    assert_slice(buffer_slice(&sentence), "schedule a skipped \xe2\x80\x94 its group db is full");
+    buffer_clear(&sentence);
+    const struct outcome frozen = {.code = OUTCOME_FROZEN, .has_freeze = true, .freeze = full_freeze()};
+    api_render_skipped(slice_of("a"), &frozen, &sentence);
+    assert_slice(buffer_slice(&sentence), "schedule a skipped \xe2\x80\x94 frozen by kim (scope db.*)");
     buffer_close(&sentence);
 }
 
@@ -355,7 +358,6 @@ int main(void)
         cmocka_unit_test(a_revocation_of_nothing_says_what_to_look_at),
         cmocka_unit_test(ttl_refusals_say_the_bound),
         cmocka_unit_test(a_ttl_that_cannot_be_met_says_what_to_change),
-        cmocka_unit_test(a_schedule_without_a_policy_is_not_found),
         cmocka_unit_test(cooling_down_says_how_long),
         cmocka_unit_test(a_field_that_only_the_state_can_miss_says_what_to_send),
         cmocka_unit_test(the_other_refusals),

@@ -48,13 +48,13 @@ static void a_status_shows_holders_and_the_last_run(void **state)
         .holders = &holder, .n_holders = 1, .frozen = true, .has_last_run = true, .last_run = full_run()};
     struct api_answer answer;
     api_answer_init(&answer);
-    api_render_status(slice_of("db.backup"), &view, &answer);
+    api_render_status(slice_of("db.backup"), &view, 100000, &answer);
     assert_answer(&answer, 200, "application/json",
                   "{\"schedule_id\":\"db.backup\",\"held\":true,\"holders\":[" FULL_LOCK
-                  "],\"waiting\":0,\"frozen\":true,"
+                  "],\"waiting\":100000,\"frozen\":true,"
                   "\"last_run\":" FULL_RUN "}");
     view = (struct schedule_view){0};
-    api_render_status(slice_of("new"), &view, &answer);
+    api_render_status(slice_of("new"), &view, 0, &answer);
     assert_answer(
         &answer, 200, "application/json",
         "{\"schedule_id\":\"new\",\"held\":false,\"holders\":[],\"waiting\":0,\"frozen\":false,\"last_run\":null}");
@@ -70,7 +70,7 @@ static void a_lock_that_is_being_revoked_says_so(void **state)
     const struct schedule_view view = {.holders = &holder, .n_holders = 1};
     struct api_answer answer;
     api_answer_init(&answer);
-    api_render_status(slice_of("db.backup"), &view, &answer);
+    api_render_status(slice_of("db.backup"), &view, 0, &answer);
     assert_answer(&answer, 200, "application/json",
                   "{\"schedule_id\":\"db.backup\",\"held\":true,\"holders\":[" FULL_HOLDER_OPEN
                   ",\"revoking\":true,\"metadata\":{\"pid\":4711}}],\"waiting\":0,\"frozen\":false,\"last_run\":null}");
@@ -100,23 +100,130 @@ static void put_and_delete_are_200_with_the_schedule(void **state)
     assert_outcome(&delete, &outcome, 200, FULL_POLICY);
 }
 
-static void a_schedule_shows_its_last_run_and_success(void **state)
+static void a_schedule_shows_its_last_run_and_how_it_goes(void **state)
 {
     (void)state;
     struct policy_view policy = full_policy();
     const struct run_view run = full_run();
+    struct schedule_statistics statistics = {.n_runs = 3, .p50_ms = 1, .p95_ms = 60000, .p99_ms = 60001};
     struct api_answer answer;
     api_answer_init(&answer);
-    api_render_schedule(&policy, &run, &answer);
+    api_render_schedule(&policy, &run, &statistics, 5000, &answer);
     assert_answer(&answer, 200, "application/json",
-                  FULL_POLICY_OPEN ",\"last_run\":" FULL_RUN ",\"last_success_at\":\"2026-01-02T03:04:05.678Z\"}");
-    policy = (struct policy_view){.schedule_id = slice_of("a"), .policy = {.slots = 1, .max_attempts = 1}};
-    api_render_schedule(&policy, NULL, &answer);
+                  FULL_POLICY_OPEN ",\"last_run\":" FULL_RUN
+                                   ",\"last_success_at\":\"2026-01-02T03:04:05.678Z\",\"overdue\":true,"
+                                   "\"duration_p50_ms\":1,\"duration_p95_ms\":60000,\"duration_p99_ms\":60001,"
+                                   "\"estimate_risky\":true}");
+    policy = (struct policy_view){
+        .schedule_id = slice_of("a"), .policy = {.slots = 1, .max_attempts = 1}, .overdue_ms = UINT64_MAX};
+    statistics.n_runs = 0;
+    api_render_schedule(&policy, NULL, &statistics, UINT64_MAX, &answer);
     assert_answer(&answer, 200, "application/json",
                   "{\"schedule_id\":\"a\",\"estimated_duration_ms\":0,\"safety_margin_ms\":0,\"max_ttl_ms\":0,"
-                  "\"min_hold_ms\":0,\"slots\":1,\"max_attempts\":1,\"description\":null,\"last_run\":null,"
-                  "\"last_success_at\":null}");
+                  "\"min_hold_ms\":0,\"slots\":1,\"group\":null,\"max_attempts\":1,\"expected_every_ms\":null,"
+                  "\"description\":null,\"last_run\":null,\"last_success_at\":null,\"overdue\":false,"
+                  "\"duration_p50_ms\":null,\"duration_p95_ms\":null,\"duration_p99_ms\":null,"
+                  "\"estimate_risky\":false}");
     api_answer_close(&answer);
+}
+
+static void assert_in_schedule(const struct policy_view *policy, const struct schedule_statistics *statistics,
+                               uint64_t now_ms, const char *text)
+{
+    struct api_answer answer;
+    api_answer_init(&answer);
+    api_render_schedule(policy, NULL, statistics, now_ms, &answer);
+    assert_non_null(memmem(answer.body.base, answer.body.len, text, strlen(text)));
+    api_answer_close(&answer);
+}
+
+/* Late from that instant on, risky when a run of a hundred takes longer than it should; without an estimate nothing is. */
+static void overdue_and_risky_have_their_edges(void **state)
+{
+    (void)state;
+    struct policy_view policy = full_policy();
+    struct schedule_statistics statistics = {.n_runs = 1, .p99_ms = policy.policy.estimate_ms};
+    assert_in_schedule(&policy, &statistics, policy.overdue_ms - 1, "\"overdue\":false");
+    assert_in_schedule(&policy, &statistics, policy.overdue_ms, "\"overdue\":true");
+    assert_in_schedule(&policy, &statistics, 0, "\"estimate_risky\":false");
+    statistics.p99_ms++;
+    assert_in_schedule(&policy, &statistics, 0, "\"estimate_risky\":true");
+    statistics.n_runs = 0;
+    assert_in_schedule(&policy, &statistics, 0, "\"estimate_risky\":false");
+    statistics.n_runs = 1;
+    policy.policy.estimate_ms = 0;
+    assert_in_schedule(&policy, &statistics, 0, "\"estimate_risky\":false");
+}
+
+static void groups_and_freezes_are_shown_and_listed(void **state)
+{
+    (void)state;
+    const struct group_view groups[] = {full_group(), full_group()};
+    const struct freeze_view freezes[] = {full_freeze(), full_freeze()};
+    struct api_answer answer;
+    api_answer_init(&answer);
+    api_render_group(groups, &answer);
+    assert_answer(&answer, 200, "application/json", FULL_GROUP);
+    api_render_groups(groups, 2, true, &answer);
+    assert_answer(&answer, 200, "application/json", "{\"groups\":[" FULL_GROUP "," FULL_GROUP "],\"next\":\"db\"}");
+    api_render_groups(NULL, 0, false, &answer);
+    assert_answer(&answer, 200, "application/json", "{\"groups\":[],\"next\":null}");
+    api_render_freeze(freezes, &answer);
+    assert_answer(&answer, 200, "application/json", FULL_FREEZE);
+    api_render_freezes(freezes, 2, true, &answer);
+    assert_answer(&answer, 200, "application/json",
+                  "{\"freezes\":[" FULL_FREEZE "," FULL_FREEZE "],\"next\":\"db.*\"}");
+    api_render_freezes(freezes, 1, false, &answer);
+    assert_answer(&answer, 200, "application/json", "{\"freezes\":[" FULL_FREEZE "],\"next\":null}");
+    api_answer_close(&answer);
+}
+
+static void put_and_delete_show_the_group_or_the_freeze(void **state)
+{
+    (void)state;
+    const struct outcome group = {.code = OUTCOME_DONE, .has_group = true, .group = full_group()};
+    const struct outcome freeze = {.code = OUTCOME_DONE, .has_freeze = true, .freeze = full_freeze()};
+    static const struct api_request requests[] = {
+        {.route = API_GROUP_PUT, .command = {.kind = COMMAND_PUT_GROUP}},
+        {.route = API_GROUP_DELETE, .command = {.kind = COMMAND_DELETE_GROUP}},
+        {.route = API_FREEZE_PUT, .command = {.kind = COMMAND_PUT_FREEZE}},
+        {.route = API_FREEZE_DELETE, .command = {.kind = COMMAND_DELETE_FREEZE}},
+    };
+    for (size_t i = 0; i < 4; i++) {
+        assert_outcome(&requests[i], i < 2 ? &group : &freeze, 200, i < 2 ? FULL_GROUP : FULL_FREEZE);
+    }
+}
+
+/* Each renewal has its own answer, in order, and the batch is 200 whatever these are. */
+static void a_batch_is_200_with_a_result_for_each(void **state)
+{
+    (void)state;
+    const struct grant_view holder = full_grant();
+    const struct outcome results[] = {
+        {.code = OUTCOME_DONE, .has_grant = true, .grant = full_grant()},
+        {.code = OUTCOME_LOCK_LOST, .has_run = true, .run = full_run(), .holders = &holder, .n_holders = 1},
+        {.code = OUTCOME_TTL_TOO_SHORT,
+         .minimum_ms = 90000,
+         .maximum_ms = 604800000,
+         .estimate_ms = 60000,
+         .margin_ms = 30000},
+        {.code = OUTCOME_DONE, .has_grant = true, .grant = full_grant()},
+    };
+    const struct outcome outcome = {.code = OUTCOME_DONE, .results = results, .n_results = 4};
+    const struct api_request request = {.route = API_RENEW_BATCH, .command = {.kind = COMMAND_RENEW_BATCH}};
+    assert_outcome(
+        &request, &outcome, 200,
+        "{\"results\":[" FULL_HOLDER
+        ",{\"type\":\"urn:baton:problem:lock_lost\",\"title\":\"The lock is no longer held with this token\","
+        "\"status\":409,\"code\":\"lock_lost\",\"detail\":\"The lock is no longer held with this token. Stop the job, "
+        "or "
+        "acquire the lock again before it goes on.\",\"run\":" FULL_RUN ",\"holder\":\"n1\"},"
+        "{\"type\":\"urn:baton:problem:ttl_too_short\",\"title\":\"The TTL is too short for the job\",\"status\":422,"
+        "\"code\":\"ttl_too_short\",\"detail\":\"The TTL must cover the estimated duration and the safety margin. Send "
+        "ttl_ms of at least minimum_ms.\",\"minimum_ms\":90000,\"estimated_duration_ms\":60000,"
+        "\"safety_margin_ms\":30000}," FULL_HOLDER "]}");
+    const struct outcome none = {.code = OUTCOME_DONE};
+    assert_outcome(&request, &none, 200, "{\"results\":[]}");
 }
 
 static void schedules_are_listed_with_the_next_page(void **state)
@@ -261,7 +368,11 @@ int main(void)
         cmocka_unit_test(a_lock_that_is_being_revoked_says_so),
         cmocka_unit_test(metadata_is_shown_as_it_is_kept),
         cmocka_unit_test(put_and_delete_are_200_with_the_schedule),
-        cmocka_unit_test(a_schedule_shows_its_last_run_and_success),
+        cmocka_unit_test(a_schedule_shows_its_last_run_and_how_it_goes),
+        cmocka_unit_test(overdue_and_risky_have_their_edges),
+        cmocka_unit_test(groups_and_freezes_are_shown_and_listed),
+        cmocka_unit_test(put_and_delete_show_the_group_or_the_freeze),
+        cmocka_unit_test(a_batch_is_200_with_a_result_for_each),
         cmocka_unit_test(schedules_are_listed_with_the_next_page),
         cmocka_unit_test(locks_are_listed_with_the_next_page),
         cmocka_unit_test(the_next_page_can_be_asked_for),

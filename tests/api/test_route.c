@@ -18,7 +18,9 @@ static void every_route_is_found(void **state)
                        body_of(body, sizeof body, &rows[i]));
         assert_true(parsed.ok);
         assert_int_equal(parsed.request.route, rows[i].route);
-        assert_slice(parsed.request.schedule_id, strchr(rows[i].path, '{') == NULL ? NULL : "a");
+        bool is_schedule = strstr(rows[i].path, "{schedule_id}") != NULL;
+        assert_slice(parsed.request.schedule_id, is_schedule ? "a" : NULL);
+        assert_slice(parsed.request.name, strchr(rows[i].path, '{') == NULL || is_schedule ? NULL : "a");
         assert_int_equal(parsed.request.command.kind != 0, rows[i].kind == API_KIND_WRITE);
         assert_int_equal(api_route_kind(rows[i].route), rows[i].kind);
         parsed_close(&parsed);
@@ -53,6 +55,15 @@ static void unknown_paths_are_not_found(void **state)
         "GET /schedules/a/run",
         "GET /schedules/a/runs/",
         "GET /locks/a/runs",
+        "POST /renew/",
+        "POST /renew/a",
+        "GET /groups/",
+        "GET /groups/a/",
+        "GET /groups/a/b",
+        "GET /freezes/",
+        "GET /freezes/a/b",
+        "GET /events/",
+        "GET /events/a",
         "GET /metrics/",
         "GET /openapi.yml",
         "GET /openapi",
@@ -93,6 +104,12 @@ static void allow_names_exactly_the_methods_that_work(void **state)
         {"/schedules", "GET, HEAD"},
         {"/schedules/a", "PUT, GET, HEAD, DELETE"},
         {"/schedules/a/runs", "GET, HEAD"},
+        {"/renew", "POST"},
+        {"/groups", "GET, HEAD"},
+        {"/groups/a", "PUT, GET, HEAD, DELETE"},
+        {"/freezes", "GET, HEAD"},
+        {"/freezes/*", "PUT, GET, HEAD, DELETE"},
+        {"/events", "GET, HEAD"},
         {"/health", "GET, HEAD"},
         {"/health/live", "GET, HEAD"},
         {"/health/ready", "GET, HEAD"},

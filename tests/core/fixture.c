@@ -19,6 +19,13 @@ void fixture_open(struct fixture *fixture)
     *fixture = (struct fixture){.table = lock_table_open(), .now_ms = 1000};
 }
 
+void fixture_open_newest(struct fixture *fixture)
+{
+    fixture_open(fixture);
+    struct command command = {.kind = COMMAND_RULES, .rules = {.version = rules_version_newest()}};
+    expect_code(fixture_apply(fixture, &command), OUTCOME_DONE);
+}
+
 void fixture_close(struct fixture *fixture)
 {
     lock_table_close(fixture->table);
@@ -110,6 +117,43 @@ const struct outcome *fixture_revoke(struct fixture *fixture, struct revoke_ask 
                                              .token = ask.token,
                                              .force = ask.force};
     return fixture_apply(fixture, &command);
+}
+
+const struct outcome *fixture_put_group(struct fixture *fixture, const char *name, uint32_t slots)
+{
+    struct command command = {.kind = COMMAND_PUT_GROUP};
+    command.put_group = (struct put_group_command){.name = slice_of(name), .slots = slots};
+    return fixture_apply(fixture, &command);
+}
+
+const struct outcome *fixture_delete_group(struct fixture *fixture, const char *name)
+{
+    struct command command = {.kind = COMMAND_DELETE_GROUP};
+    command.delete_group.name = slice_of(name);
+    return fixture_apply(fixture, &command);
+}
+
+const struct outcome *fixture_put_freeze(struct fixture *fixture, const char *scope, uint64_t ttl_ms)
+{
+    struct command command = {.kind = COMMAND_PUT_FREEZE};
+    command.put_freeze = (struct put_freeze_command){
+        .scope = slice_of(scope), .actor = slice_of("ops"), .reason = slice_of("why"), .ttl_ms = ttl_ms};
+    return fixture_apply(fixture, &command);
+}
+
+const struct outcome *fixture_delete_freeze(struct fixture *fixture, const char *scope)
+{
+    struct command command = {.kind = COMMAND_DELETE_FREEZE};
+    command.delete_freeze.scope = slice_of(scope);
+    return fixture_apply(fixture, &command);
+}
+
+void fixture_join(struct fixture *fixture, const char *id, const char *group, uint32_t slots)
+{
+    struct policy policy = policy_default();
+    policy.slots = slots;
+    policy.group = slice_of(group);
+    expect_code(fixture_put(fixture, id, policy), OUTCOME_DONE);
 }
 
 void fixture_tick(struct fixture *fixture)
@@ -241,8 +285,22 @@ struct lock_table *table_load(struct lock_table_frozen *frozen)
     struct table_image numbers;
     lock_table_frozen_table(frozen, &numbers);
     assert_int_equal(lock_table_load_table(copy, &numbers), ERROR_NONE);
+    struct group_image group;
+    struct freeze_image freeze;
     struct schedule_image schedule;
     uint64_t loaded = 0;
+    while (lock_table_frozen_next_group(frozen, &group)) {
+        assert_int_equal(lock_table_load_group(copy, &group), ERROR_NONE);
+        loaded++;
+    }
+    assert_int_equal(loaded, lock_table_frozen_groups(frozen));
+    loaded = 0;
+    while (lock_table_frozen_next_freeze(frozen, &freeze)) {
+        assert_int_equal(lock_table_load_freeze(copy, &freeze), ERROR_NONE);
+        loaded++;
+    }
+    assert_int_equal(loaded, lock_table_frozen_freezes(frozen));
+    loaded = 0;
     while (lock_table_frozen_next(frozen, &schedule)) {
         assert_int_equal(lock_table_load_schedule(copy, &schedule), ERROR_NONE);
         loaded++;

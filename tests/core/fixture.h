@@ -20,7 +20,8 @@ struct fixture {
     struct outcome outcome;       /* of the last command */
 };
 
-void fixture_open(struct fixture *fixture);
+void fixture_open(struct fixture *fixture);        /* under the first rules */
+void fixture_open_newest(struct fixture *fixture); /* … and under the newest: with groups and freezes */
 void fixture_close(struct fixture *fixture);
 
 /* A request as a test writes it: NULL is absent; a key is made when there is none; 0 is no ttl and no estimate. */
@@ -54,6 +55,14 @@ struct revoke_ask {
     bool force;
 };
 const struct outcome *fixture_revoke(struct fixture *fixture, struct revoke_ask ask);
+
+const struct outcome *fixture_put_group(struct fixture *fixture, const char *name, uint32_t slots);
+const struct outcome *fixture_delete_group(struct fixture *fixture, const char *name);
+/* By "ops", "why". */
+const struct outcome *fixture_put_freeze(struct fixture *fixture, const char *scope, uint64_t ttl_ms);
+const struct outcome *fixture_delete_freeze(struct fixture *fixture, const char *scope);
+/* Gives the schedule the default policy, but with so many slots, and in the group (NULL: none). */
+void fixture_join(struct fixture *fixture, const char *id, const char *group, uint32_t slots);
 
 /* The same, and the outcome must be DONE. Gives the token. */
 uint64_t fixture_grant(struct fixture *fixture, struct ask ask);

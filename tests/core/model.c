@@ -75,6 +75,51 @@ struct model_memory *find_memory(struct model_schedule *schedule, const struct m
     return NULL;
 }
 
+uint64_t group_held(const struct model *model, int group)
+{
+    uint64_t n = 0;
+    for (int i = 0; i < MODEL_SCHEDULES; i++) {
+        for (int j = 0; j < model->schedules[i].n_runs; j++) {
+            n += model->schedules[i].runs[j].has_slot && model->schedules[i].runs[j].group == group;
+        }
+    }
+    return n;
+}
+
+uint64_t group_schedules(const struct model *model, int group)
+{
+    uint64_t n = 0;
+    for (int i = 0; i < MODEL_SCHEDULES; i++) {
+        n += model->schedules[i].has_policy && model->schedules[i].policy.group == group;
+    }
+    return n;
+}
+
+static bool is_in_scope(int scope, int schedule)
+{
+    switch (scope) {
+    case MODEL_ALL:
+    case MODEL_ALL_BY_PREFIX:
+        return true;
+    case MODEL_FROM_ONE: /* 1, 10, 11 … */
+        return schedule == 1 || schedule >= 10;
+    default:
+        return scope - MODEL_ONE_SCHEDULE == schedule;
+    }
+}
+
+int scope_over(const struct model *model, int schedule)
+{
+    int last = -1;
+    for (int scope = 0; scope < MODEL_SCOPES; scope++) {
+        if (model->freezes[scope].exists && is_in_scope(scope, schedule) &&
+            (last < 0 || model->freezes[scope].deadline_ms > model->freezes[last].deadline_ms)) {
+            last = scope;
+        }
+    }
+    return last;
+}
+
 static bool is_remembered(const struct model_schedule *schedule)
 {
     return schedule->has_policy || schedule->n_runs > 0;
@@ -152,6 +197,35 @@ void forget_more(struct model_schedule *schedule, uint64_t ended_token)
     forget_occurrences(schedule);
 }
 
+/* ---- what happens ---- */
+
+void tell(struct model *model, struct model_event event)
+{
+    if (model->events_were_taken) {
+        model->n_events = 0;
+        model->events_were_taken = false;
+    }
+    CHECK(model->n_events < MODEL_EVENTS);
+    model->events[model->n_events++] = event;
+}
+
+void tell_run(struct model *model, const struct model_run *run, enum event_kind kind)
+{
+    bool is_grant = kind == EVENT_GRANTED || kind == EVENT_RENEWED;
+    struct model_event event = {.kind = kind, .subject = run->ask.schedule, .token = run->token, .group = run->group};
+    event.outcome = is_grant ? RUN_RUNNING : run->outcome;
+    event.late_outcome = is_grant ? 0 : run->late_outcome;
+    tell(model, event);
+}
+
+int model_events(struct model *model, const struct model_event **events)
+{
+    *events = model->events;
+    int n = model->events_were_taken ? 0 : model->n_events;
+    model->events_were_taken = true;
+    return n;
+}
+
 /* ---- ends ---- */
 
 void note_success(struct model *model, struct model_schedule *schedule, const struct model_run *run)
@@ -189,19 +263,64 @@ static uint64_t forget_at_ms(const struct model_schedule *schedule)
     return stays ? UINT64_MAX : schedule->idle_since_ms + forget_after_ms;
 }
 
-static void expire(struct model *model, struct model_schedule *schedule)
+/* The first of all to end, if that is over; of those that end at once the oldest. */
+static struct model_run *over_first(struct model *model)
 {
-    for (;;) {
-        struct model_run *run = ends_first(schedule);
-        if (run == NULL || run->deadline_ms > model->now_ms) {
-            return;
+    struct model_run *first = NULL;
+    for (int i = 0; i < MODEL_SCHEDULES; i++) {
+        struct model_run *run = ends_first(&model->schedules[i]);
+        if (run != NULL && run->deadline_ms <= model->now_ms &&
+            (first == NULL || run->deadline_ms < first->deadline_ms ||
+             (run->deadline_ms == first->deadline_ms && run->token < first->token))) {
+            first = run;
         }
+    }
+    return first;
+}
+
+static void expire(struct model *model)
+{
+    for (struct model_run *run = over_first(model); run != NULL; run = over_first(model)) {
+        struct model_schedule *schedule = &model->schedules[run->ask.schedule];
         if (run->outcome == RUN_RUNNING) {
             end_run(model, schedule, run, RUN_EXPIRED);
             model->expired++;
         }
+        tell_run(model, run, EVENT_EXPIRED);
         free_slot(model, schedule, run);
         forget_more(schedule, run->token);
+    }
+}
+
+/* In the order of their bytes: '*' goes before letters and digits, and 1* is before 1. */
+static int compare_scopes(int a, int b)
+{
+    static const char *const names[MODEL_SCOPES] = {"*",          "schedule.*",  "schedule.1*", "schedule.0",
+                                                    "schedule.1", "schedule.2",  "schedule.3",  "schedule.4",
+                                                    "schedule.5", "schedule.6",  "schedule.7",  "schedule.8",
+                                                    "schedule.9", "schedule.10", "schedule.11"};
+    return strcmp(names[a], names[b]);
+}
+
+static void thaw(struct model *model)
+{
+    for (;;) {
+        int first = -1;
+        for (int scope = 0; scope < MODEL_SCOPES; scope++) {
+            const struct model_freeze *freeze = &model->freezes[scope];
+            const struct model_freeze *best = first < 0 ? NULL : &model->freezes[first];
+            if (freeze->exists && freeze->deadline_ms <= model->now_ms &&
+                (best == NULL || freeze->deadline_ms < best->deadline_ms ||
+                 (freeze->deadline_ms == best->deadline_ms && compare_scopes(scope, first) < 0))) {
+                first = scope;
+            }
+        }
+        if (first < 0) {
+            return;
+        }
+        model->freezes[first].exists = false;
+        model->thawed++;
+        tell(model, (struct model_event){.kind = EVENT_FREEZE, .subject = first, .is_gone = true});
     }
 }
 
@@ -214,8 +333,9 @@ void model_advance(struct model *model, uint64_t now_ms)
             memset(schedule, 0, sizeof *schedule);
             model->forgotten++;
         }
-        expire(model, schedule);
     }
+    expire(model);
+    thaw(model);
 }
 
 /* ---- reading ---- */
@@ -224,6 +344,7 @@ struct model_counts model_count(const struct model *model)
 {
     struct model_counts counts = {.forgotten = model->forgotten,
                                   .expired = model->expired,
+                                  .thawed = model->thawed,
                                   .next_end_ms = UINT64_MAX,
                                   .next_lock_end_ms = UINT64_MAX};
     for (int i = 0; i < MODEL_SCHEDULES; i++) {
@@ -238,6 +359,15 @@ struct model_counts model_count(const struct model *model)
         }
         uint64_t forget_ms = forget_at_ms(schedule);
         counts.next_end_ms = forget_ms < counts.next_end_ms ? forget_ms : counts.next_end_ms;
+    }
+    for (int i = 1; i <= MODEL_GROUPS; i++) {
+        counts.groups += model->groups[i].exists;
+    }
+    for (int i = 0; i < MODEL_SCOPES; i++) {
+        const struct model_freeze *freeze = &model->freezes[i];
+        bool is_next = freeze->exists && freeze->deadline_ms < counts.next_lock_end_ms;
+        counts.next_lock_end_ms = is_next ? freeze->deadline_ms : counts.next_lock_end_ms;
+        counts.freezes += freeze->exists;
     }
     counts.next_end_ms = counts.next_lock_end_ms < counts.next_end_ms ? counts.next_lock_end_ms : counts.next_end_ms;
     return counts;
@@ -258,4 +388,29 @@ bool model_last_success_ms(const struct model *model, int schedule, uint64_t *at
 {
     *at_ms = model->schedules[schedule].last_success_ms;
     return model->schedules[schedule].has_success;
+}
+
+uint64_t model_overdue_ms(const struct model *model, int number)
+{
+    const struct model_schedule *schedule = &model->schedules[number];
+    if (!schedule->has_policy || schedule->policy.expected_every_ms == 0) {
+        return UINT64_MAX;
+    }
+    bool by_success = schedule->has_success && schedule->last_success_ms > schedule->policy_since_ms;
+    return (by_success ? schedule->last_success_ms : schedule->policy_since_ms) + schedule->policy.expected_every_ms;
+}
+
+bool model_is_frozen(const struct model *model, int schedule)
+{
+    return scope_over(model, schedule) >= 0;
+}
+
+uint64_t model_free_slots(const struct model *model, int number)
+{
+    const struct model_schedule *schedule = &model->schedules[number];
+    const struct model_policy *policy = policy_of(schedule);
+    int64_t own = (int64_t)policy->slots - count_slots(schedule);
+    int64_t of_group = (int64_t)model->groups[policy->group].slots - (int64_t)group_held(model, policy->group);
+    int64_t least = policy->group != 0 && of_group < own ? of_group : own;
+    return least > 0 ? (uint64_t)least : 0;
 }

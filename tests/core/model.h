@@ -1,12 +1,13 @@
 /* model: the contract's locks once more, as simply as they can be written, to hold the lock table against.
  *
  * It was written from API.md alone and shares nothing with the server but the names of outcomes. Everything is a number
- * here: schedules, holders, keys, bodies and actors; an occurrence is which instant or which string it is. It looks
+ * here: schedules, holders, keys, bodies, actors, groups (0: none) and scopes; an occurrence is which instant or which
+ * string it is. It looks
  * through everything for each answer. It is slow, and that doesn't matter. */
 #ifndef BATON_TESTS_CORE_MODEL_H
 #define BATON_TESTS_CORE_MODEL_H
 
-#include "core/command.h"
+#include "core/lock_table.h"
 
 enum {
     MODEL_SCHEDULES = 12,
@@ -14,6 +15,18 @@ enum {
     MODEL_KEPT_RUNS = 16,
     MODEL_OCCURRENCES = 64,
     MODEL_RUNS = MODEL_KEPT_RUNS + MODEL_SLOTS,
+    MODEL_GROUPS = 4,
+    MODEL_GROUP_HOLDERS = 64,
+    MODEL_EVENTS = MODEL_SCHEDULES * MODEL_SLOTS + 16, /* of one entry's time, or of one command */
+};
+
+/* What is frozen; behind these each schedule alone. */
+enum {
+    MODEL_ALL,
+    MODEL_ALL_BY_PREFIX,
+    MODEL_FROM_ONE,
+    MODEL_ONE_SCHEDULE,
+    MODEL_SCOPES = MODEL_ONE_SCHEDULE + MODEL_SCHEDULES
 };
 
 enum model_kind { MODEL_NO_OCCURRENCE, MODEL_INSTANT, MODEL_STRING };
@@ -44,6 +57,27 @@ struct model_policy {
     uint64_t min_hold_ms;
     int slots;
     uint32_t max_attempts;
+    int group;
+    uint64_t expected_every_ms;
+};
+
+struct model_freeze {
+    bool exists;
+    uint64_t ttl_ms;
+    uint64_t deadline_ms;
+    int actor;
+};
+
+struct model_event {
+    enum event_kind kind;
+    int subject; /* schedule, group or scope */
+    uint64_t token;
+    enum run_outcome outcome;
+    int late_outcome;
+    int group;
+    bool is_gone;
+    bool is_newly_revoked;
+    bool is_newly_freed;
 };
 
 struct model_revocation {
@@ -67,6 +101,7 @@ struct model_run {
     enum run_outcome outcome;
     int late_outcome;
     int actor; /* 0: none */
+    int group;
     uint32_t attempt;
     bool has_slot;
     bool released; /* by its holder, in time */
@@ -88,6 +123,13 @@ struct model_answer {
     uint64_t minimum_ms;
     uint64_t maximum_ms;
     uint64_t cool_ms;
+    int group; /* 0: none is shown, and so below */
+    uint32_t group_slots;
+    uint64_t group_held;
+    uint64_t group_schedules;
+    bool has_freeze;
+    int scope;
+    struct model_freeze freeze;
     bool below_floor; /* occurrence_done only because the occurrence was forgotten */
 };
 
@@ -103,21 +145,36 @@ void model_release(struct model *model, int schedule, uint64_t token, bool has_o
 void model_put(struct model *model, int schedule, const struct model_policy *policy, bool no_growth,
                struct model_answer *answer);
 void model_delete(struct model *model, int schedule, struct model_answer *answer);
+void model_put_group(struct model *model, int group, uint32_t slots, bool no_growth, struct model_answer *answer);
+void model_delete_group(struct model *model, int group, struct model_answer *answer);
+void model_put_freeze(struct model *model, int scope, const struct model_freeze *freeze, bool no_growth,
+                      struct model_answer *answer);
+void model_delete_freeze(struct model *model, int scope, struct model_answer *answer);
 void model_revoke(struct model *model, const struct model_revocation *revocation, struct model_answer *answer);
 
 struct model_counts {
     uint64_t held;
     uint64_t remembered; /* schedules */
     uint64_t policies;
+    uint64_t groups;
+    uint64_t freezes;
     uint64_t forgotten;        /* schedules, so far */
     uint64_t expired;          /* grants, so far */
-    uint64_t next_end_ms;      /* of a lock or of a memory; UINT64_MAX: nothing is pending */
-    uint64_t next_lock_end_ms; /* UINT64_MAX: none */
+    uint64_t thawed;           /* freezes whose time was over, so far */
+    uint64_t next_end_ms;      /* of a lock, a freeze or a memory; UINT64_MAX: nothing is pending */
+    uint64_t next_lock_end_ms; /* … of a lock or a freeze */
 };
 struct model_counts model_count(const struct model *model);
 
 int model_runs(const struct model *model, int schedule, const struct model_run **runs); /* oldest first */
 const struct model_policy *model_policy(const struct model *model, int schedule);       /* NULL: none */
 bool model_last_success_ms(const struct model *model, int schedule, uint64_t *at_ms);   /* false: none */
+uint64_t model_overdue_ms(const struct model *model, int schedule);                     /* UINT64_MAX: never */
+bool model_is_frozen(const struct model *model, int schedule);
+/* What a grant of the schedule could be followed by, itself included, were there nothing else in its way. */
+uint64_t model_free_slots(const struct model *model, int schedule);
+
+/* What happened since the last call. */
+int model_events(struct model *model, const struct model_event **events);
 
 #endif

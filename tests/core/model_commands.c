@@ -30,6 +30,39 @@ static void answer_lost(struct model_answer *answer, struct model_schedule *sche
     answer->code = OUTCOME_LOCK_LOST;
     answer_run(answer, find_run(schedule, token));
     answer_holders(answer, schedule);
+    answer->n_holders = answer->n_holders > 0 ? 1 : 0; /* only who ends first */
+}
+
+static void answer_group(struct model_answer *answer, const struct model *model, int group)
+{
+    answer->group = group;
+    answer->group_slots = model->groups[group].slots;
+    answer->group_held = group_held(model, group);
+    answer->group_schedules = group_schedules(model, group);
+}
+
+static void answer_freeze(struct model_answer *answer, const struct model *model, int scope)
+{
+    answer->has_freeze = true;
+    answer->scope = scope;
+    answer->freeze = model->freezes[scope];
+}
+
+/* The oldest of all schedules. */
+static void answer_group_holders(struct model_answer *answer, const struct model *model, int group)
+{
+    uint64_t held = group_held(model, group);
+    answer->n_holders = held < MODEL_GROUP_HOLDERS ? (int)held : MODEL_GROUP_HOLDERS;
+    for (int i = 0; i < MODEL_SCHEDULES; i++) {
+        for (int j = 0; j < model->schedules[i].n_runs; j++) {
+            const struct model_run *run = &model->schedules[i].runs[j];
+            if (run->has_slot && run->group == group &&
+                (answer->holder_token == 0 || run->token < answer->holder_token)) {
+                answer->holder_token = run->token;
+                answer->holder_deadline_ms = run->deadline_ms;
+            }
+        }
+    }
 }
 
 /* ---- acquire ---- */
@@ -157,6 +190,28 @@ static bool refuse_slot(const struct model *model, struct model_schedule *schedu
     return false;
 }
 
+static bool refuse_frozen(const struct model *model, const struct model_ask *ask, struct model_answer *answer)
+{
+    int scope = scope_over(model, ask->schedule);
+    if (scope < 0) {
+        return false;
+    }
+    answer->code = OUTCOME_FROZEN;
+    answer_freeze(answer, model, scope);
+    return true;
+}
+
+static bool refuse_group(const struct model *model, int group, struct model_answer *answer)
+{
+    if (group == 0 || group_held(model, group) < model->groups[group].slots) {
+        return false;
+    }
+    answer->code = OUTCOME_GROUP_FULL;
+    answer_group(answer, model, group);
+    answer_group_holders(answer, model, group);
+    return true;
+}
+
 static uint32_t remember_attempt(struct model_schedule *schedule, const struct model_occurrence *occurrence,
                                  uint64_t token)
 {
@@ -178,7 +233,8 @@ void model_acquire(struct model *model, const struct model_ask *ask, bool no_gro
     const struct model_policy *policy = policy_of(schedule);
     memset(answer, 0, sizeof *answer);
     if (answer_repeat(schedule, ask, answer) || refuse_ttl(policy, ask, answer) ||
-        refuse_occurrence(schedule, ask, answer) || refuse_slot(model, schedule, ask, answer)) {
+        refuse_occurrence(schedule, ask, answer) || refuse_frozen(model, ask, answer) ||
+        refuse_slot(model, schedule, ask, answer) || refuse_group(model, policy->group, answer)) {
         return;
     }
     if (no_growth) {
@@ -196,11 +252,13 @@ void model_acquire(struct model *model, const struct model_ask *ask, bool no_gro
                               .estimate_ms = estimate_of(policy, ask),
                               .margin_ms = policy->margin_ms,
                               .longest_ttl_ms = policy->longest_ttl_ms,
+                              .group = policy->group,
                               .outcome = RUN_RUNNING,
                               .late_outcome = RUN_OUTCOME_NONE,
                               .has_slot = true};
     run->attempt = remember_attempt(schedule, &ask->occurrence, run->token);
     answer_grant(answer, run);
+    tell_run(model, run, EVENT_GRANTED);
     forget_more(schedule, 0);
 }
 
@@ -228,6 +286,7 @@ void model_renew(struct model *model, int number, uint64_t token, bool has_ttl, 
     run->ttl_ms = wanted_ms;
     run->deadline_ms = model->now_ms + wanted_ms;
     answer_grant(answer, run);
+    tell_run(model, run, EVENT_RENEWED);
 }
 
 static void release_slot(struct model *model, struct model_schedule *schedule, struct model_run *run,
@@ -259,11 +318,14 @@ void model_release(struct model *model, int number, uint64_t token, bool has_out
     if (run != NULL && run->has_slot) {
         release_slot(model, schedule, run, reported);
         answer_run(answer, run);
+        tell_run(model, run, EVENT_RELEASED);
         forget_more(schedule, token);
     } else if (run == NULL || ((run->outcome == RUN_EXPIRED || run->outcome == RUN_REVOKED) && !run->released)) {
         if (run != NULL && reported == RUN_SUCCEEDED && run->late_outcome != RUN_SUCCEEDED) {
             run->late_outcome = RUN_SUCCEEDED;
+            run->group = 0; /* whose slot it had isn't known any more */
             note_success(model, schedule, run);
+            tell_run(model, run, EVENT_RELEASED);
         }
         answer_lost(answer, schedule, token);
     } else {
@@ -292,12 +354,23 @@ void model_revoke(struct model *model, const struct model_revocation *revocation
         if (!run->has_slot || (revocation->token != 0 && run->token != revocation->token)) {
             continue;
         }
-        if (run->outcome == RUN_RUNNING || revocation->force) {
+        bool is_running = run->outcome == RUN_RUNNING;
+        if (is_running || revocation->force) {
             changed = true;
             run->actor = revocation->actor;
         }
-        if (run->outcome == RUN_RUNNING) {
+        if (is_running) {
             end_run(model, schedule, run, RUN_REVOKED);
+        }
+        if (is_running || revocation->force) {
+            tell(model, (struct model_event){.kind = EVENT_REVOKED,
+                                             .subject = revocation->schedule,
+                                             .token = run->token,
+                                             .outcome = RUN_REVOKED,
+                                             .late_outcome = run->late_outcome,
+                                             .group = run->group,
+                                             .is_newly_revoked = is_running,
+                                             .is_newly_freed = revocation->force});
         }
         if (revocation->force) {
             free_slot(model, schedule, run);
@@ -314,12 +387,20 @@ void model_put(struct model *model, int number, const struct model_policy *polic
 {
     struct model_schedule *schedule = &model->schedules[number];
     memset(answer, 0, sizeof *answer);
-    if (no_growth && !schedule->has_policy) { /* all have the same description */
+    if (policy->group != 0 && !model->groups[policy->group].exists) {
+        answer->code = OUTCOME_UNKNOWN_GROUP;
+        answer->group = policy->group;
+        return;
+    }
+    bool grows = !schedule->has_policy || (policy->group != 0 && schedule->policy.group == 0);
+    if (no_growth && grows) { /* all have the same description, and groups have names of one length */
         answer->code = OUTCOME_CAPACITY;
         return;
     }
+    schedule->policy_since_ms = schedule->has_policy ? schedule->policy_since_ms : model->now_ms;
     schedule->has_policy = true;
     schedule->policy = *policy;
+    tell(model, (struct model_event){.kind = EVENT_POLICY, .subject = number});
 }
 
 void model_delete(struct model *model, int number, struct model_answer *answer)
@@ -332,4 +413,62 @@ void model_delete(struct model *model, int number, struct model_answer *answer)
     }
     schedule->has_policy = false;
     schedule->idle_since_ms = model->now_ms;
+    tell(model, (struct model_event){.kind = EVENT_POLICY, .subject = number, .is_gone = true});
+}
+
+/* ---- groups and freezes ---- */
+
+void model_put_group(struct model *model, int group, uint32_t slots, bool no_growth, struct model_answer *answer)
+{
+    memset(answer, 0, sizeof *answer);
+    if (no_growth && !model->groups[group].exists) {
+        answer->code = OUTCOME_CAPACITY;
+        return;
+    }
+    model->groups[group] = (struct model_group){.exists = true, .slots = slots};
+    answer_group(answer, model, group);
+    tell(model, (struct model_event){.kind = EVENT_GROUP, .subject = group});
+}
+
+void model_delete_group(struct model *model, int group, struct model_answer *answer)
+{
+    memset(answer, 0, sizeof *answer);
+    if (!model->groups[group].exists) {
+        answer->code = OUTCOME_NOT_FOUND;
+        return;
+    }
+    answer_group(answer, model, group);
+    if (answer->group_held > 0 || answer->group_schedules > 0) {
+        answer->code = OUTCOME_GROUP_IN_USE;
+        return;
+    }
+    model->groups[group].exists = false;
+    tell(model, (struct model_event){.kind = EVENT_GROUP, .subject = group, .is_gone = true});
+}
+
+void model_put_freeze(struct model *model, int scope, const struct model_freeze *freeze, bool no_growth,
+                      struct model_answer *answer)
+{
+    memset(answer, 0, sizeof *answer);
+    if (no_growth && !model->freezes[scope].exists) {
+        answer->code = OUTCOME_CAPACITY;
+        return;
+    }
+    model->freezes[scope] = *freeze;
+    model->freezes[scope].exists = true;
+    model->freezes[scope].deadline_ms = model->now_ms + freeze->ttl_ms;
+    answer_freeze(answer, model, scope);
+    tell(model, (struct model_event){.kind = EVENT_FREEZE, .subject = scope});
+}
+
+void model_delete_freeze(struct model *model, int scope, struct model_answer *answer)
+{
+    memset(answer, 0, sizeof *answer);
+    if (!model->freezes[scope].exists) {
+        answer->code = OUTCOME_NOT_FOUND;
+        return;
+    }
+    answer_freeze(answer, model, scope);
+    model->freezes[scope].exists = false;
+    tell(model, (struct model_event){.kind = EVENT_FREEZE, .subject = scope, .is_gone = true});
 }

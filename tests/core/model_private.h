@@ -20,17 +20,29 @@ struct model_schedule {
     int64_t floor;
     bool has_policy;
     struct model_policy policy;
+    uint64_t policy_since_ms;
     uint64_t idle_since_ms; /* neither lock nor policy */
     bool has_success;
     uint64_t last_success_ms;
 };
 
+struct model_group {
+    bool exists;
+    uint32_t slots;
+};
+
 struct model {
     struct model_schedule schedules[MODEL_SCHEDULES];
+    struct model_group groups[MODEL_GROUPS + 1]; /* the first is none */
+    struct model_freeze freezes[MODEL_SCOPES];
+    struct model_event events[MODEL_EVENTS];
+    int n_events;
+    bool events_were_taken;
     uint64_t now_ms;
     uint64_t next_token;
     uint64_t forgotten;
     uint64_t expired;
+    uint64_t thawed;
 };
 
 /* NULL: there is none. */
@@ -41,6 +53,12 @@ struct model_memory *find_memory(struct model_schedule *schedule, const struct m
 int count_slots(const struct model_schedule *schedule);
 bool same_occurrence(const struct model_occurrence *a, const struct model_occurrence *b);
 const struct model_policy *policy_of(const struct model_schedule *schedule);
+uint64_t group_held(const struct model *model, int group);
+uint64_t group_schedules(const struct model *model, int group);
+int scope_over(const struct model *model, int schedule); /* that ends last, and of these the widest; -1: none */
+
+void tell(struct model *model, struct model_event event);
+void tell_run(struct model *model, const struct model_run *run, enum event_kind kind);
 
 void note_success(struct model *model, struct model_schedule *schedule, const struct model_run *run);
 void end_run(struct model *model, struct model_schedule *schedule, struct model_run *run, enum run_outcome outcome);

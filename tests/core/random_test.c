@@ -10,6 +10,8 @@
 #include "base/limits.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 /* splitmix64 */
@@ -78,6 +80,96 @@ struct command write_acquire(const struct model_ask *ask, struct written *writte
     return command;
 }
 
+void write_scope(char text[24], int scope)
+{
+    static const char *const wide[] = {"*", "schedule.*", "schedule.1*"};
+    if (scope < MODEL_ONE_SCHEDULE) {
+        (void)snprintf(text, 24, "%s", wide[scope]);
+    } else {
+        (void)snprintf(text, 24, "schedule.%d", scope - MODEL_ONE_SCHEDULE);
+    }
+}
+
+/* ---- listening ---- */
+
+int read_number(struct slice text)
+{
+    char digits[64] = {0};
+    assert_true(text.len < sizeof digits);
+    if (slice_is_present(text)) {
+        memcpy(digits, text.base, text.len);
+    }
+    const char *at = digits + strcspn(digits, "0123456789");
+    return (int)strtol(at, NULL, 10);
+}
+
+static int scope_of(struct slice text)
+{
+    for (int scope = 0; scope < MODEL_SCOPES; scope++) {
+        char name[24];
+        write_scope(name, scope);
+        if (slice_equal(text, slice_of(name))) {
+            return scope;
+        }
+    }
+    fail_msg("an unknown scope");
+    return -1;
+}
+
+static void read_run(struct model_event *read, const struct run_view *run)
+{
+    read->subject = read_number(run->schedule_id);
+    read->token = run->token;
+    read->outcome = run->outcome;
+    read->late_outcome = run->late_outcome;
+    read->is_newly_revoked = run->is_newly_revoked;
+    read->is_newly_freed = run->is_newly_freed;
+}
+
+static void read_event(struct model_event *read, const struct event *event)
+{
+    switch (event->kind) {
+    case EVENT_GRANTED:
+    case EVENT_RENEWED:
+        read->subject = read_number(event->grant.schedule_id);
+        read->token = event->grant.token;
+        expect_text(event->grant.metadata, NULL);
+        break;
+    case EVENT_RELEASED:
+    case EVENT_EXPIRED:
+    case EVENT_REVOKED:
+        read_run(read, &event->run);
+        break;
+    case EVENT_POLICY:
+        read->subject = read_number(event->policy.schedule_id);
+        break;
+    case EVENT_GROUP:
+        read->subject = read_number(event->of_group.name);
+        break;
+    case EVENT_FREEZE:
+        read->subject = scope_of(event->freeze.scope);
+        break;
+    }
+}
+
+static void hear(void *arg, const struct event *event)
+{
+    struct random_test *test = arg;
+    struct told *told = &test->told;
+    assert_true(told->n < MODEL_EVENTS);
+    assert_int_equal(event->index, test->f.context.index);
+    assert_int_equal(event->wall_ms, test->f.context.wall_ms);
+    assert_int_equal(event->number, told->next_number++);
+    struct model_event *read = &told->events[told->n++];
+    *read = (struct model_event){.kind = event->kind, .is_gone = event->is_gone, .group = read_number(event->group)};
+    read_event(read, event);
+}
+
+void listen(struct random_test *test)
+{
+    lock_table_observe(test->f.table, hear, test);
+}
+
 /* ---- comparing ---- */
 
 #define SAME(a, b)                                                                                                     \
@@ -87,6 +179,45 @@ struct command write_acquire(const struct model_ask *ask, struct written *writte
                      (unsigned long long)(a), #b, (unsigned long long)(b));                                            \
         }                                                                                                              \
     } while (0)
+
+void expect_events(struct random_test *test)
+{
+    const struct model_event *events;
+    int n = model_events(test->model, &events);
+    SAME(test->told.n, n);
+    for (int i = 0; i < n; i++) {
+        const struct model_event *told = &test->told.events[i];
+        SAME(told->kind, events[i].kind);
+        SAME(told->subject, events[i].subject);
+        SAME(told->token, events[i].token);
+        SAME(told->outcome, events[i].outcome);
+        SAME(told->late_outcome, events[i].late_outcome);
+        SAME(told->group, events[i].group);
+        SAME(told->is_gone, events[i].is_gone);
+        SAME(told->is_newly_revoked, events[i].is_newly_revoked);
+        SAME(told->is_newly_freed, events[i].is_newly_freed);
+        test->told_of[told->kind]++;
+    }
+    test->told.n = 0;
+}
+
+static void expect_name(struct slice text, const char *what, int number)
+{
+    char name[32];
+    (void)snprintf(name, sizeof name, "%s%d", what, number);
+    expect_text(text, name);
+}
+
+void expect_probe(struct random_test *test, const struct probe *probe)
+{
+    bool lacks_room = test->answer.code == OUTCOME_CAPACITY; /* of which a probe knows nothing */
+    SAME(probe->code, lacks_room ? OUTCOME_DONE : test->answer.code);
+    SAME(probe->remaining_ms, test->answer.cool_ms);
+    if (test->answer.code == OUTCOME_DONE) {
+        SAME(probe->free_slots, test->free_slots_before);
+    }
+    test->probes++;
+}
 
 static void expect_grant(struct random_test *test)
 {
@@ -99,6 +230,8 @@ static void expect_grant(struct random_test *test)
     SAME(grant->attempt, model->attempt);
     SAME(grant->expires_wall_ms, test->f.context.wall_ms + (int64_t)remaining_ms);
     SAME(grant->is_revoking, false);
+    expect_name(grant->schedule_id, "schedule.", model->ask.schedule);
+    expect_name(grant->holder, "holder-", model->ask.holder);
 }
 
 static void expect_run(struct random_test *test, const struct run_view *run, const struct model_run *model)
@@ -108,6 +241,8 @@ static void expect_run(struct random_test *test, const struct run_view *run, con
     SAME(run->late_outcome, model->late_outcome);
     SAME(run->duration_ms, model->outcome == RUN_RUNNING ? 0 : model->ended_ms - model->granted_ms);
     SAME(run->attempt, model->attempt);
+    expect_name(run->schedule_id, "schedule.", model->ask.schedule);
+    expect_name(run->holder, "holder-", model->ask.holder);
     char name[16];
     (void)snprintf(name, sizeof name, "actor-%d", model->actor);
     expect_text(run->actor, model->actor == 0 ? NULL : name);
@@ -123,9 +258,40 @@ static void expect_holders(struct random_test *test)
         SAME(table->holders[0].remaining_ms, test->answer.holder_deadline_ms - test->f.now_ms);
     }
     for (size_t i = 1; i < table->n_holders; i++) {
-        assert_true(table->holders[i].remaining_ms >= table->holders[i - 1].remaining_ms);
+        const struct grant_view *holder = &table->holders[i];
+        assert_true(table->code == OUTCOME_GROUP_FULL ? holder->token > holder[-1].token
+                                                      : holder->remaining_ms >= holder[-1].remaining_ms);
     }
     test->more_than_one_slot += table->n_holders > 1;
+}
+
+static void expect_group(struct random_test *test)
+{
+    const struct outcome *table = &test->f.outcome;
+    const struct model_answer *model = &test->answer;
+    SAME(table->has_group, model->group != 0);
+    if (table->has_group) {
+        expect_name(table->group.name, "group-", model->group);
+        SAME(table->group.slots, model->group_slots);
+        SAME(table->group.held, model->group_held);
+        SAME(table->group.schedules, model->group_schedules);
+    }
+}
+
+static void expect_freeze(struct random_test *test)
+{
+    const struct outcome *table = &test->f.outcome;
+    const struct model_answer *model = &test->answer;
+    SAME(table->has_freeze, model->has_freeze);
+    if (table->has_freeze) {
+        uint64_t remaining_ms = model->freeze.deadline_ms - test->f.now_ms;
+        SAME(scope_of(table->freeze.scope), model->scope);
+        SAME(table->freeze.ttl_ms, model->freeze.ttl_ms);
+        SAME(table->freeze.remaining_ms, remaining_ms);
+        SAME(table->freeze.expires_wall_ms, test->f.context.wall_ms + (int64_t)remaining_ms);
+        expect_name(table->freeze.actor, "actor-", model->freeze.actor);
+        expect_name(table->freeze.reason, "actor-", model->freeze.actor);
+    }
 }
 
 void expect_answer(struct random_test *test)
@@ -150,6 +316,8 @@ void expect_answer(struct random_test *test)
         expect_run(test, &table->runs[i], &model->revoked[i]);
     }
     expect_holders(test);
+    expect_group(test);
+    expect_freeze(test);
     SAME(table->minimum_ms, model->minimum_ms);
     SAME(table->maximum_ms, model->maximum_ms);
     SAME(table->remaining_ms, model->cool_ms);
@@ -164,6 +332,8 @@ void expect_counts(struct random_test *test)
     SAME(counts.held, model.held);
     SAME(counts.schedules, model.remembered);
     SAME(counts.policies, model.policies);
+    SAME(counts.groups, model.groups);
+    SAME(counts.freezes, model.freezes);
     SAME(lock_table_next_deadline(test->f.table), model.next_end_ms);
     SAME(lock_table_next_lock_deadline(test->f.table), model.next_lock_end_ms);
 }
@@ -188,5 +358,9 @@ void expect_view(struct random_test *test, int schedule)
         SAME(view.policy.slots, policy->slots);
         SAME(view.policy.min_hold_ms, policy->min_hold_ms);
         SAME(view.has_success, model_last_success_ms(test->model, schedule, &success_ms));
+        SAME(view.overdue_ms, model_overdue_ms(test->model, schedule));
+        SAME(read_number(view.policy.group), policy->group);
+        test->overdue += view.overdue_ms <= test->f.now_ms;
     }
+    SAME(lock_table_is_frozen(test->f.table, slice_of(id)), model_is_frozen(test->model, schedule));
 }

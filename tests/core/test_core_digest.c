@@ -68,6 +68,26 @@ static void make_sample(struct fixture *f)
     expect_code(fixture_apply(f, &leader), OUTCOME_DONE);
 }
 
+/* Under rules 2: groups, one of which is named by policies and grants, a period, and freezes. */
+static void make_sample_of_groups(struct fixture *f)
+{
+    make_sample(f);
+    struct command rules = {.kind = COMMAND_RULES, .rules = {.version = 2}};
+    expect_code(fixture_apply(f, &rules), OUTCOME_DONE);
+    expect_code(fixture_put_group(f, "shared", 3), OUTCOME_DONE);
+    expect_code(fixture_put_group(f, "empty", 0), OUTCOME_DONE);
+    struct policy policy = policy_full();
+    policy.group = slice_of("shared");
+    policy.expected_every_ms = HOUR_MS;
+    expect_code(fixture_put(f, "member", policy), OUTCOME_DONE);
+    (void)fixture_grant(f, (struct ask){.id = "member", .ttl_ms = MINUTE_MS});
+    fixture_join(f, "member", "empty", 2);
+    fixture_join(f, "other", "shared", 2);
+    f->now_ms += 7;
+    expect_code(fixture_put_freeze(f, "other", 5000), OUTCOME_DONE);
+    expect_code(fixture_put_freeze(f, "m*", HOUR_MS), OUTCOME_DONE);
+}
+
 static void expect_digest(struct lock_table *table, const char *expected)
 {
     char text[33];
@@ -91,10 +111,53 @@ static void the_digest_of_a_state_never_changes(void **state)
     fixture_close(&f);
 }
 
+static void the_digest_under_rules_2_never_changes(void **state)
+{
+    (void)state;
+    struct fixture f;
+    make_sample_of_groups(&f);
+    expect_digest(f.table, "6bc96ed9247dc57370071f848400b007");
+    struct lock_table *copy = table_copy(f.table);
+    expect_digest(copy, "6bc96ed9247dc57370071f848400b007");
+    lock_table_close(copy);
+    fixture_close(&f);
+}
+
+/* What was counted to make it must show in it. */
+static void each_new_thing_shows_in_the_digest(void **state)
+{
+    (void)state;
+    struct fixture f;
+    make_sample_of_groups(&f);
+    struct digest128 seen[7];
+    for (size_t i = 0; i < 7; i++) {
+        struct lock_table *kept = f.table;
+        struct fixture changed = f;
+        changed.table = table_copy(kept);
+        struct policy policy = policy_default();
+        policy.slots = 2;
+        policy.group = slice_of(i == 1 ? "empty" : "shared");
+        policy.expected_every_ms = i == 2 ? 1 : 0;
+        expect_code(fixture_put(&changed, "other", policy), OUTCOME_DONE);
+        expect_code(fixture_put_group(&changed, "shared", i == 3 ? 4 : 3), OUTCOME_DONE);
+        expect_code(fixture_put_freeze(&changed, "other", i == 4 ? 5001 : 5000), OUTCOME_DONE);
+        expect_code(fixture_put_freeze(&changed, i == 5 ? "n" : "o", 5000), OUTCOME_DONE);
+        expect_code(fixture_put_group(&changed, i == 6 ? "n" : "o", 0), OUTCOME_DONE);
+        seen[i] = lock_table_digest(changed.table);
+        for (size_t j = 0; j < i; j++) {
+            assert_false(digest128_equal(&seen[i], &seen[j]));
+        }
+        lock_table_close(changed.table);
+    }
+    fixture_close(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_digest_of_a_state_never_changes),
+        cmocka_unit_test(the_digest_under_rules_2_never_changes),
+        cmocka_unit_test(each_new_thing_shows_in_the_digest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* A page costs what it shows, and a look-up, however much there is that isn't asked for. That is counted, not timed: the
+/* A page costs what it shows, and a look-up, however much there is that isn't asked for; and so does the question whether a
+ * schedule is frozen. That is counted, not timed: the
  * linker's --wrap (CMakeLists.txt) lets the calls that cost something pass through here. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -52,6 +53,8 @@ struct scene {
     struct apply_context context;
     struct grant_view views[LIMIT_LIST];
     struct policy_view policies[LIMIT_LIST];
+    struct group_view groups[LIMIT_LIST];
+    struct freeze_view freezes[LIMIT_LIST];
 };
 
 static uint64_t apply(struct scene *scene, const struct command *command)
@@ -171,11 +174,73 @@ static void pages_of_a_large_table_cost_the_same(void **state)
     expect_cheap_pages(200000);
 }
 
+/* ---- groups and freezes ---- */
+
+/* "g00000" and so on; scopes of two lengths, and one that covers "s1…". */
+static void fill_names(struct scene *scene)
+{
+    struct command rules = {.kind = COMMAND_RULES, .rules = {.version = rules_version_newest()}};
+    (void)apply(scene, &rules);
+    char name[32];
+    for (unsigned i = 0; i < LIMIT_GROUPS; i++) {
+        (void)snprintf(name, sizeof name, "g%05u", i);
+        struct command command = {.kind = COMMAND_PUT_GROUP, .put_group = {slice_of(name), 1}};
+        (void)apply(scene, &command);
+    }
+    for (unsigned i = 0; i < LIMIT_FREEZES; i++) {
+        (void)snprintf(name, sizeof name, i % 2 == 0 ? "t%04u*" : "t%04u", i);
+        struct command command = {
+            .kind = COMMAND_PUT_FREEZE,
+            .put_freeze = {slice_of(i == 7 ? "s1*" : name), slice_of("ops"), slice_of("why"), HOUR_MS}};
+        (void)apply(scene, &command);
+    }
+}
+
+static void expect_groups(struct scene *scene, struct list_query query, size_t n_expected)
+{
+    bool more;
+    memset(&costs, 0, sizeof costs);
+    assert_int_equal(lock_table_list_groups(scene->table, &query, scene->groups, &more), n_expected);
+    expect_costs(n_expected);
+    memset(&costs, 0, sizeof costs);
+    query.prefix = slice_of("t");
+    assert_int_equal(lock_table_list_freezes(scene->table, &query, scene->freezes, &more), query.limit);
+    expect_costs(query.limit);
+}
+
+/* A look-up for each length that scopes have, and one for the id itself; some ten comparisons each. */
+static void expect_cheap_question(struct scene *scene, const char *id, bool frozen)
+{
+    memset(&costs, 0, sizeof costs);
+    assert_int_equal(lock_table_is_frozen(scene->table, slice_of(id)), frozen);
+    assert_true(costs.comparisons <= 3 * 12 && costs.steps <= 3);
+}
+
+static void pages_and_questions_of_names(void **state)
+{
+    (void)state;
+    static struct scene scene;
+    scene = (struct scene){.table = lock_table_open(), .context = {.index = 1, .now_ms = 1000}};
+    expect_cheap_question(&scene, "s17", false);
+    assert_int_equal(costs.comparisons, 0);
+    fill_names(&scene);
+    expect_groups(&scene, (struct list_query){.limit = 1}, 1);
+    expect_groups(&scene, (struct list_query){.limit = 50}, 50);
+    expect_groups(&scene, (struct list_query){.limit = 50, .after_id = slice_of("g09990")}, 9);
+    expect_cheap_question(&scene, "s17", true);
+    expect_cheap_question(&scene, "s27", false);
+    expect_cheap_question(&scene, "t0004-and-a-long-name-behind-it", true);
+    expect_cheap_question(&scene, "t0005-and-a-long-name-behind-it", false);
+    expect_cheap_question(&scene, "t0005", true);
+    lock_table_close(scene.table);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pages_of_a_small_table),
         cmocka_unit_test(pages_of_a_large_table_cost_the_same),
+        cmocka_unit_test(pages_and_questions_of_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* The order of checks (API.md): for each adjacent pair that exists so far, a request that breaks both is refused for the
+/* The order of checks (API.md): for each adjacent pair, a request that breaks both is refused for the
  * one that goes first. The walk at the end breaks all of them, and mends one after another. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -146,6 +146,48 @@ static void a_running_occurrence_goes_before_its_last_attempt(void **state)
     fixture_close(&f);
 }
 
+/* As set_scene, under rules with freezes, and with everything frozen. */
+static uint64_t set_frozen_scene(struct fixture *f)
+{
+    uint64_t token = set_scene(f);
+    struct command command = {.kind = COMMAND_RULES, .rules = {.version = rules_version_newest()}};
+    expect_code(fixture_apply(f, &command), OUTCOME_DONE);
+    expect_code(fixture_put_freeze(f, "*", HOUR_MS), OUTCOME_DONE);
+    return token;
+}
+
+static void a_running_occurrence_goes_before_frozen(void **state)
+{
+    (void)state;
+    struct fixture f;
+    (void)set_frozen_scene(&f);
+    expect_code(fixture_try(&f, DONE_AT), OUTCOME_OCCURRENCE_DONE);
+    expect_code(fixture_try(&f, LIVE_AT), OUTCOME_LOCK_HELD);
+    fixture_close(&f);
+}
+
+static void attempts_exhausted_goes_before_frozen(void **state)
+{
+    (void)state;
+    struct fixture f;
+    (void)set_frozen_scene(&f);
+    expect_code(fixture_try(&f, FAILED_AT), OUTCOME_ATTEMPTS_EXHAUSTED);
+    fixture_close(&f);
+}
+
+static void frozen_goes_before_lock_held(void **state)
+{
+    (void)state;
+    struct fixture f;
+    uint64_t token = set_frozen_scene(&f);
+    expect_code(fixture_try(&f, "new"), OUTCOME_FROZEN);
+    expect_code(fixture_delete_freeze(&f, "*"), OUTCOME_DONE);
+    expect_code(fixture_try(&f, "new"), OUTCOME_LOCK_HELD);
+    expect_code(fixture_release(&f, "job", token, RUN_SUCCEEDED), OUTCOME_DONE);
+    expect_code(fixture_try(&f, "new"), OUTCOME_DONE);
+    fixture_close(&f);
+}
+
 static void attempts_exhausted_goes_before_lock_held(void **state)
 {
     (void)state;
@@ -194,14 +236,87 @@ static void cooling_down_goes_before_capacity(void **state)
     fixture_close(&f);
 }
 
+/* A group without a slot, and the policy in it. */
+static void set_full_group(struct fixture *f, struct policy policy)
+{
+    fixture_open_newest(f);
+    expect_code(fixture_put_group(f, "g", 1), OUTCOME_DONE);
+    policy.group = slice_of("g");
+    expect_code(fixture_put(f, "job", policy), OUTCOME_DONE);
+    (void)fixture_run(f, "x", RUN_SUCCEEDED);
+    expect_code(fixture_put_group(f, "g", 0), OUTCOME_DONE);
+}
+
+static void lock_held_goes_before_group_full(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_open_newest(&f);
+    expect_code(fixture_put_group(&f, "g", 1), OUTCOME_DONE);
+    fixture_join(&f, "job", "g", 1);
+    (void)fixture_take(&f, "a");
+    expect_code(fixture_try(&f, "new"), OUTCOME_LOCK_HELD); /* its one grant fills the group as well */
+    fixture_join(&f, "job", "g", 2);
+    expect_code(fixture_try(&f, "new"), OUTCOME_GROUP_FULL);
+    fixture_close(&f);
+}
+
+static void cooling_down_goes_before_group_full(void **state)
+{
+    (void)state;
+    struct fixture f;
+    set_full_group(&f, policy_strict());
+    expect_code(fixture_try(&f, "new"), OUTCOME_COOLING_DOWN);
+    f.now_ms += HOUR_MS;
+    expect_code(fixture_try(&f, "new"), OUTCOME_GROUP_FULL);
+    fixture_close(&f);
+}
+
+static void group_full_goes_before_capacity(void **state)
+{
+    (void)state;
+    struct fixture f;
+    set_full_group(&f, policy_default());
+    f.no_growth = true;
+    expect_code(fixture_try(&f, "new"), OUTCOME_GROUP_FULL);
+    expect_code(fixture_put_group(&f, "g", 1), OUTCOME_DONE); /* no group more */
+    expect_code(fixture_try(&f, "new"), OUTCOME_CAPACITY);
+    fixture_close(&f);
+}
+
+static void a_policys_form_goes_before_its_group_and_that_before_its_room(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_open_newest(&f);
+    f.no_growth = true;
+    struct policy policy = policy_default();
+    policy.group = slice_of("g");
+    policy.slots = 0;
+    expect_code(fixture_put(&f, "job", policy), OUTCOME_INVALID_FIELD);
+    policy.slots = 1;
+    expect_code(fixture_put(&f, "job", policy), OUTCOME_UNKNOWN_GROUP);
+    expect_code(fixture_put_group(&f, "g", LIMIT_GROUP_SLOTS + 1), OUTCOME_INVALID_FIELD);
+    expect_code(fixture_put_group(&f, "g", 1), OUTCOME_CAPACITY);
+    expect_code(fixture_put_freeze(&f, "**", 1), OUTCOME_INVALID_FIELD);
+    expect_code(fixture_put_freeze(&f, "*", 1), OUTCOME_CAPACITY);
+    f.no_growth = false;
+    expect_code(fixture_put_group(&f, "g", 1), OUTCOME_DONE);
+    f.no_growth = true;
+    expect_code(fixture_put(&f, "job", policy), OUTCOME_CAPACITY);
+    fixture_close(&f);
+}
+
 /* One request that every check would refuse; what refuses it is taken away, one after another. */
 static void the_whole_order_is_walked(void **state)
 {
     (void)state;
     struct fixture f;
-    fixture_open(&f);
+    fixture_open_newest(&f);
+    expect_code(fixture_put_group(&f, "g", 9), OUTCOME_DONE);
     struct policy policy = policy_strict();
     policy.slots = 2;
+    policy.group = slice_of("g");
     expect_code(fixture_put(&f, "job", policy), OUTCOME_DONE);
     struct ask ask = {.key = "ended", .occurrence = "x", .ttl_ms = MINUTE_MS};
     uint64_t first = fixture_grant(&f, ask);
@@ -209,7 +324,10 @@ static void the_whole_order_is_walked(void **state)
     f.now_ms += HOUR_MS;
     uint64_t live = fixture_grant(&f, (struct ask){.occurrence = "x", .ttl_ms = MINUTE_MS});
     policy.max_ttl_ms = MINUTE_MS;
+    policy.slots = 1;
     expect_code(fixture_put(&f, "job", policy), OUTCOME_DONE);
+    expect_code(fixture_put_freeze(&f, "job", 5), OUTCOME_DONE);
+    expect_code(fixture_put_group(&f, "g", 0), OUTCOME_DONE);
     f.no_growth = true;
     ask.ttl_ms = 1;
     expect_code(fixture_acquire(&f, ask), OUTCOME_IDEMPOTENCY_CONFLICT);
@@ -227,8 +345,12 @@ static void the_whole_order_is_walked(void **state)
     expect_code(fixture_release(&f, "job", live, RUN_FAILED), OUTCOME_DONE);
     expect_code(fixture_acquire(&f, ask), OUTCOME_ATTEMPTS_EXHAUSTED);
     ask.occurrence = "y";
+    expect_code(fixture_acquire(&f, ask), OUTCOME_FROZEN);
+    f.now_ms += 5;
     expect_code(fixture_acquire(&f, ask), OUTCOME_COOLING_DOWN);
     f.now_ms += HOUR_MS;
+    expect_code(fixture_acquire(&f, ask), OUTCOME_GROUP_FULL);
+    expect_code(fixture_put_group(&f, "g", 1), OUTCOME_DONE);
     expect_code(fixture_acquire(&f, ask), OUTCOME_CAPACITY);
     f.no_growth = false;
     expect_code(fixture_acquire(&f, ask), OUTCOME_DONE);
@@ -311,9 +433,16 @@ int main(void)
         cmocka_unit_test(occurrence_done_goes_before_lock_held),
         cmocka_unit_test(a_running_occurrence_goes_before_attempts_exhausted),
         cmocka_unit_test(a_running_occurrence_goes_before_its_last_attempt),
+        cmocka_unit_test(a_running_occurrence_goes_before_frozen),
+        cmocka_unit_test(attempts_exhausted_goes_before_frozen),
+        cmocka_unit_test(frozen_goes_before_lock_held),
         cmocka_unit_test(attempts_exhausted_goes_before_lock_held),
         cmocka_unit_test(lock_held_goes_before_cooling_down),
         cmocka_unit_test(cooling_down_goes_before_capacity),
+        cmocka_unit_test(lock_held_goes_before_group_full),
+        cmocka_unit_test(cooling_down_goes_before_group_full),
+        cmocka_unit_test(group_full_goes_before_capacity),
+        cmocka_unit_test(a_policys_form_goes_before_its_group_and_that_before_its_room),
         cmocka_unit_test(the_whole_order_is_walked),
         cmocka_unit_test(revoke_looks_at_its_form_before_the_token),
         cmocka_unit_test(a_policys_form_goes_before_its_room),

@@ -72,6 +72,8 @@ def _text_value(schema, text):
     """A header or parameter as the value that its schema is about."""
     if schema.get("type") == "integer" and re.fullmatch(r"0|[1-9][0-9]{0,18}", text):
         return int(text)
+    if schema.get("type") == "boolean" and text in ("true", "false"):
+        return text == "true"
     return text
 
 
@@ -175,7 +177,7 @@ def _check_answer_headers(response, answer, code):
     for lower, (name, header) in described.items():
         only = header.get("x-only-with-code")
         if only is not None and code is not UNKNOWN:
-            _expect((lower in answer.headers) == (only == code), f"header {name} goes with {only}, and with nothing else")
+            _expect((lower in answer.headers) == (code in only), f"header {name} goes with {only}, and with nothing else")
         elif only is None:
             _expect(lower in answer.headers or not header.get("required"), f"header {name} is missing")
         if lower in answer.headers:

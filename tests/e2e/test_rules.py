@@ -59,20 +59,21 @@ def test_two_builds_with_different_rules_share_a_cluster():
         cluster.start()
         # As long as one can't, the old rules hold for all, and what needs new ones is refused by name.
         for node in cluster.nodes:
-            equal((node.name, rules_of(node), margin(node)), (node.name, 1, FIRST_MARGIN), "rules in force")
+            wait_for(lambda node=node: rules_of(node) == 2, f"{node.name} has what all can", 30, nodes=cluster.nodes)
+            equal((node.name, margin(node)), (node.name, FIRST_MARGIN), "margin in force")
         answer = n3.request("PUT", "/schedules/new", {})
         equal((answer.status, answer.code), (503, "not_ready"), "a command of newer rules")
         check("n1" in answer.json["detail"] or "n2" in answer.json["detail"], f"it names who is too old: {answer.body!r}")
         work(cluster, "mixed")
         # One after the other gets the new build.
         for node in (n1, n2):
-            equal(rules_of(n3), 1, "rules while one is old")
+            equal(rules_of(n3), 2, "rules while one is old")
             equal(node.stop(), 0, "exit")
             node.binary = newer
             node.start()
             cluster.wait_ready()
         for node in cluster.nodes:
-            wait_for(lambda node=node: rules_of(node) == 2, f"{node.name} has the new rules", 30, nodes=cluster.nodes)
+            wait_for(lambda node=node: rules_of(node) == 3, f"{node.name} has the new rules", 30, nodes=cluster.nodes)
             equal(margin(node), SECOND_MARGIN, f"margin at {node.name}")
         equal(n1.request("PUT", "/schedules/new", {}).status, 200, "the command of newer rules")
         work(cluster, "raised")

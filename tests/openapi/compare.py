@@ -16,11 +16,7 @@ import sys
 from contract import Contract, schemas_below
 
 # Codes of the server's table that no answer of this version has.
-ANSWERED_BY_NOTHING = {
-    "internal": "would be a bug",
-    "frozen": "freezes come with a later version",
-    "group_full": "groups come with a later version",
-}
+ANSWERED_BY_NOTHING = {"internal": "would be a bug"}
 # Members of no fixed form: whatever a holder gives.
 OPEN_OBJECTS = {"metadata"}
 # Each kind of route can be refused with these: a read needs a leader, and only a write can be in doubt.
@@ -28,6 +24,7 @@ CODES_OF_KIND = {
     "local": {"overloaded"},
     "read": {"overloaded", "not_ready", "no_leader"},
     "write": {"overloaded", "not_ready", "no_leader", "outcome_unknown"},
+    "stream": {"overloaded", "not_ready"},
 }
 DOUBTS = set().union(*CODES_OF_KIND.values())
 
@@ -67,23 +64,43 @@ def compare_route(route, operation):
     doubts = {code for _, code in codes_of(operation)} & DOUBTS
     for code in sorted(doubts ^ CODES_OF_KIND[route["kind"]]):
         yield f"{code} is {'described' if code in doubts else 'not described'}, but it is a {route['kind']} route"
-    fields = {field["name"]: field for field in route["fields"]}
-    for name in sorted(fields.keys() ^ operation.fields.keys()):
-        yield f"field {name} is only {'built' if name in fields else 'described'}"
-    for name in sorted(fields.keys() & operation.fields.keys()):
-        required = name in operation.body.get("required", [])
-        for text in compare_field(fields[name], operation.fields[name], required):
-            yield f"field {name}: {text}"
+    yield from compare_fields(route["fields"], operation.body or {}, "")
+    for name, field in operation.fields.items():
+        if "array" in types_of(field):
+            yield from compare_fields(route["items"], field["items"], f"{name}[].")
+    if route["items"] and not any("array" in types_of(field) for field in operation.fields.values()):
+        yield "items of an array are built, but there is no array"
+
+
+def compare_fields(built, schema, place):
+    """Those of one object, the body or an item of an array in it."""
+    fields, described = {field["name"]: field for field in built}, schema.get("properties", {})
+    for name in sorted(fields.keys() ^ described.keys()):
+        yield f"field {place}{name} is only {'built' if name in fields else 'described'}"
+    for name in sorted(fields.keys() & described.keys()):
+        required = name in schema.get("required", [])
+        for text in compare_field(fields[name], described[name], required):
+            yield f"field {place}{name}: {text}"
+
+
+BOUNDS = {
+    "integer": ("minimum", "maximum", None),
+    "string": ("minLength", "maxLength", 0),
+    "array": ("minItems", "maxItems", 0),
+}
 
 
 def compare_field(field, schema, required):
+    nullable = "null" in schema.get("type", [])
     pairs = [("type", {field["type"]}, types_of(schema)), ("required", field["required"], required)]
-    if field["type"] == "integer":
-        pairs += [("minimum", field["min"], schema.get("minimum")), ("maximum", field["max"], schema.get("maximum"))]
-        if "default" in schema or field["otherwise"]:
-            pairs.append(("default", field["otherwise"], schema.get("default")))
-    if field["type"] == "string":
-        pairs += [("minLength", field["min"], schema.get("minLength", 0)), ("maxLength", field["max"], schema.get("maxLength"))]
+    pairs.append(("null", field["nullable"], nullable))
+    if field["type"] in BOUNDS:
+        least, most, unsaid = BOUNDS[field["type"]]
+        pairs += [(least, field["min"], schema.get(least, unsaid)), (most, field["max"], schema.get(most))]
+    if field["type"] == "integer" and ("default" in schema or field["otherwise"]):
+        pairs.append(("default", None if nullable else field["otherwise"], schema.get("default")))
+    if nullable and schema.get("default", "") is not None:
+        yield "null is what it is when it is left out, and not said to be its default"
     for what, built, described in pairs:
         if built != described:
             yield f"{what} is {built} as it is built, {described} as it is described"
@@ -102,6 +119,18 @@ def compare_codes(server, contract):
         yield f"{code} is described, so take it out of ANSWERED_BY_NOTHING"
     for outcome in sorted(set(server["outcomes"]) - {"done"} - {code for _, code in built}):
         yield f"outcome {outcome} of core has no code"
+
+
+def compare_events(server, contract):
+    """Each kind, with the members of its data: that these are all required is complained of below."""
+    streams = [response for operation in contract.operations for response in operation.responses.values() if response.events]
+    described = {kind: schema for response in streams for kind, schema in response.events.items()}
+    for kind in sorted(server["events"].keys() ^ described.keys()):
+        yield f"event {kind} is only {'built' if kind in server['events'] else 'described'}"
+    for kind in sorted(server["events"].keys() & described.keys()):
+        built, members = server["events"][kind]["data"].keys(), described[kind]["properties"].keys()
+        for name in sorted(built ^ members):
+            yield f"event {kind}: {name} is only {'built' if name in built else 'described'}"
 
 
 # ---- the file by itself ----
@@ -144,6 +173,10 @@ def complain_of_operation(operation):
         places += [(f"answer {status}", "", schema) for kind, schema in response.content.items() if "problem" not in kind]
         for code, schema in response.problems.items():
             yield from (f"{code}: {text}" for text in complain_of_problem(status, code, schema))
+        for kind, schema in response.events.items():
+            places.append((f"event {kind}", "", schema))
+            for name in schema["properties"].keys() ^ set(schema["required"]):
+                yield f"event {kind}: {name} isn't required"
     for place, name, schema in places:
         for where, below in schemas_below(schema, place):
             last = where.rsplit(".", 1)[-1] if "." in where else name
@@ -156,6 +189,7 @@ def complain_of_operation(operation):
 def compare(server, contract):
     return [
         *compare_versions(server, contract), *compare_routes(server, contract), *compare_codes(server, contract),
+        *compare_events(server, contract),
         *(f"{operation.name}: {text}" for operation in contract.operations for text in complain_of_operation(operation)),
     ]  # fmt: skip
 
@@ -172,6 +206,11 @@ def differences(server):
         return other
 
     acquire = next(i for i, route in enumerate(server["routes"]) if route["fields"])
+    batch = next(i for i, route in enumerate(server["routes"]) if route["items"])
+    array = next(i for i, field in enumerate(server["routes"][batch]["fields"]) if field["type"] == "array")
+    policy, group = next(
+        (i, j) for i, route in enumerate(server["routes"]) for j, field in enumerate(route["fields"]) if field["nullable"]
+    )
     with_query = next(i for i, route in enumerate(server["routes"]) if route["parameters"])
     yield changed(lambda other: other.update(version="9.9.9"))
     yield changed(lambda other: other["routes"].pop())
@@ -182,8 +221,19 @@ def differences(server):
     yield changed(lambda other: other["routes"][acquire]["fields"].pop())
     more = {**server["routes"][acquire]["fields"][0], "name": "x"}
     yield changed(lambda other: other["routes"][acquire]["fields"].append(more))
-    for member, value in (("type", "boolean"), ("required", None), ("min", -1), ("max", -1)):
+    for member, value in (("type", "boolean"), ("required", None), ("min", -1), ("max", -1), ("nullable", True)):
         yield changed(lambda other: other["routes"][acquire]["fields"][0].update({member: value}))  # noqa: B023: used at once
+        yield changed(lambda other: other["routes"][batch]["items"][0].update({member: value}))  # noqa: B023
+    for member in ("min", "max"):
+        yield changed(lambda other: other["routes"][batch]["fields"][array].update({member: 7}))  # noqa: B023
+    yield changed(lambda other: other["routes"][batch]["items"].pop())
+    yield changed(lambda other: other["routes"][batch]["items"].append(more))
+    yield changed(lambda other: other["routes"][acquire].update(items=[more]))
+    yield changed(lambda other: other["routes"][policy]["fields"][group].update(nullable=False))
+    yield changed(lambda other: other["events"].pop("granted"))
+    yield changed(lambda other: other["events"].update(x={"data": {}}))
+    yield changed(lambda other: other["events"]["granted"]["data"].update(x=1))
+    yield changed(lambda other: other["events"]["policy"]["data"].pop("group"))
     yield changed(lambda other: other["codes"].pop())
     yield changed(lambda other: other["codes"].append({"code": "x", "status": 400}))
     yield changed(lambda other: other["codes"][0].update(status=499))
@@ -199,6 +249,10 @@ GAPS = (
     "\n      minimum: 1",
     "\n        status: {const: 409}",
     ", run, holder",
+    "\n          minItems: 1\n          maxItems: 1000",
+    "\n              token: {$ref: \"#/components/schemas/Token\"}",
+    "\n          default: null",
+    ", schedules, deleted",
 )
 
 

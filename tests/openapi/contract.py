@@ -23,6 +23,11 @@ class Response:
         self.content = {kind: media["schema"] for kind, media in node.get("content", {}).items()}
 
     @property
+    def events(self):
+        """Kind to schema of its data; empty when this isn't a stream of events."""
+        return self.content.get("text/event-stream", {}).get("contentSchema", {}).get("properties", {})
+
+    @property
     def problems(self):
         """Code to schema; empty when this status is no problem."""
         schema = self.content.get("application/problem+json")
