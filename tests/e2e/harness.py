@@ -223,7 +223,8 @@ class Node:
         try:
             connection.request(method, path, body=body, headers=headers or {})
             response = connection.getresponse()
-            answer = Answer(response.status, response.getheaders(), response.read())
+            endless = response.getheader("content-type") == "text/event-stream"  # clients.Reader reads it
+            answer = Answer(response.status, response.getheaders(), b"" if endless else response.read())
         finally:
             connection.close()
         if self.binary is None:  # another version has another contract
