@@ -3,11 +3,13 @@ and what becomes of them when their client, their node or the leader goes."""
 
 import os
 import signal
+import threading
 import time
 
 from clients import Waiter, queue_up, wait_waiting, waiting
 from crowd import Crowd, allow_files
-from harness import Cluster, check, equal, leader_and_follower, post_bytes, served, unique, wait_for
+from harness import Cluster, check, equal, free_port, leader_and_follower, post_bytes, served, unique, wait_for
+from peerwire import APPEND_ENTRIES, Proxy, entry_lengths
 from test_bounds import MIB, Flat
 from test_contract import both, problem
 from test_freezes import freeze, thaw
@@ -407,32 +409,43 @@ def granted(node, schedule, holder):
 
 
 def test_a_grant_to_who_went_is_given_back_and_with_a_key_kept():
-    """The followers stand still when the lock comes free, so that the grant commits only after its client hung up."""
-    with Cluster(flags=["--election-timeout", "3000", "--heartbeat", "100"]) as cluster:
-        cluster.start()
-        leader, followers = cluster.leader(), cluster.followers()
-        for key in (None, "kept"):
-            schedule = unique("given-back")
-            put(leader, schedule, safety_margin_ms=0)
-            take(leader, schedule, ttl_ms=2000)
-            with Waiter(leader, schedule, "goes", key=key) as waiter:
-                wait_waiting(leader, schedule, 1)
-                for node in followers:
-                    node.signal(signal.SIGSTOP)
-                # its deadline passes, a tick and then the grant are proposed, and can't be committed
-                wait_for(lambda: "baton_operations_queued 1\n" in leader.request("GET", "/metrics").body.decode(), "it is proposed",
-                         nodes=[leader])  # fmt: skip
-            for node in followers:
-                node.signal(signal.SIGCONT)
-            cluster.wait_ready()
-            if key is None:
-                wait_for(lambda: granted(followers[0], schedule, "next"), "it is free for the next")  # noqa: B023: used at once
-                outcomes = {run["holder"]: run["outcome"] for run in runs(leader, schedule)}
-                check(outcomes.get("goes") in (None, "abandoned"), f"{outcomes}")
-            else:
-                answer = followers[0].acquire(schedule, holder="goes", key=key, wait_ms=10000)
-                equal(answer.status, 201, f"the repeat gets it: {answer!r}")
-                equal(len([run for run in runs(leader, schedule) if run["holder"] == "goes"]), 1, "one grant")
+    """Entries take their time on the way, so that the client hangs up when its grant is proposed and not committed yet."""
+    slow = threading.Event()
+
+    def delay(_proxy, _forward, frame):
+        if slow.is_set() and frame[4] == APPEND_ENTRIES and entry_lengths(frame):
+            time.sleep(0.3)
+        return [frame]
+
+    proxies = {name: Proxy(free_port(), False, delay) for name in ("n1", "n2", "n3")}
+    try:
+        with Cluster(proxies=proxies, flags=["--election-timeout", "4000", "--heartbeat", "200"]) as cluster:
+            for name, proxy in proxies.items():
+                proxy.target = cluster[name].raft_port
+            cluster.start()
+            leader, follower = cluster.leader(), cluster.followers()[0]
+            for node, other in ((leader, follower), (follower, leader)):
+                for key in (None, unique("kept")):
+                    schedule = unique("given-back")
+                    token = take(node, schedule)
+                    [waiter] = queue_up([node], schedule, 1, key=key)
+                    slow.set()
+                    release(leader, schedule, token)
+                    check(not waiter.answered, "its grant is on its way")
+                    waiter.hang_up()
+                    wait_for(lambda: [run for run in runs(leader, schedule) if run["holder"] == "w0"], "the grant commits")  # noqa: B023
+                    slow.clear()
+                    if key is None:
+                        wait_for(lambda: granted(other, schedule, "next"), "it is free for the next")  # noqa: B023: used at once
+                        outcomes = {run["holder"]: run["outcome"] for run in runs(leader, schedule)}
+                        equal(outcomes, {"first": "succeeded", "w0": "abandoned", "next": "running"}, "given back")
+                    else:
+                        kept = get(other, f"/locks/{schedule}")["holders"][0]
+                        answer = other.acquire(schedule, holder="w0", key=key)
+                        equal((answer.status, answer.json["token"]), (201, kept["token"]), "the repeat gets it")
+    finally:
+        for proxy in proxies.values():
+            proxy.close()
 
 
 # ---- nodes that go ----
