@@ -11,10 +11,10 @@ def put_group(node, name, slots):
     return answer.json
 
 
-def grouped(node, slots, n=3, **policy):
+def grouped(node, group_slots, n=3, **policy):
     """A group, and the names of `n` schedules in it."""
     name = unique("group")
-    put_group(node, name, slots)
+    put_group(node, name, group_slots)
     schedules = [unique(f"{name}.in") for _ in range(n)]
     for schedule in schedules:
         put(node, schedule, group=name, safety_margin_ms=0, **policy)
