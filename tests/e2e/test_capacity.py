@@ -114,8 +114,9 @@ def test_a_full_state():
         memory = [resident(node) / MIB for node in cluster.running()]
         for i, node in enumerate(cluster.running()):
             equal(node.renew("small", small).status, 200, "renew")
-            results = node.request("POST", "/renew", {"locks": [{"schedule_id": f"bare-{n}", "token": token} for n, token in enumerate(bare[2 * i:])]})
-            check(all("code" not in result for result in results.json["results"]), "renewals of a batch")
+            batch = [{"schedule_id": f"bare-{n}", "token": bare[n]} for n in range(2 * i, len(bare))]
+            results = node.request("POST", "/renew", {"locks": batch}).json["results"]
+            check(all("code" not in result for result in results), f"renewals of a batch: {results}")
             for n in (2 * i, 2 * i + 1):
                 equal(node.release(f"bare-{n}", bare[n]).status, 200, "release")
             equal(node.request("GET", f"/schedules/{schedule_name(1)}/runs").status, 200, "read")

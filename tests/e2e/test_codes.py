@@ -105,7 +105,7 @@ ELSEWHERE = {
     (504, "outcome_unknown"): "test_codes_of_a_cluster_that_cannot_decide",
     (503, "not_ready"): "test_not_ready",
     (503, "overloaded"): "test_overloaded_by_readers",
-    (507, "capacity"): "test_capacity_of_freezes",
+    (507, "capacity"): "test_no_more_freezes_than_there_may_be",
 }
 
 
@@ -178,7 +178,7 @@ def test_overloaded_by_readers():
         wait_for(lambda: node.request("GET", "/events?prefix=never").status == 200, "they are gone")  # noqa: B023: used at once
 
 
-def test_capacity_of_freezes():
+def test_no_more_freezes_than_there_may_be():
     most, names = LIMIT["FREEZES"], []
     leader, follower = leader_and_follower()
     while (answer := leader.request("PUT", f"/freezes/{unique('cap')}", {"actor": "a", "reason": "r", "ttl_ms": 600000})).status == 200:
