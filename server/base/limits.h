@@ -49,6 +49,9 @@
 #define LIMIT_HTTP_ACCEPTS       64u
 /* Rounds of work that the HTTP library gets in one turn of the loop. Past it: the rest is done in the next turn. */
 #define LIMIT_HTTP_ROUNDS        4u
+/* Hang-ups that are looked at, and calls about them and about streams that are made, in one turn of the loop. Past it: the
+ * rest comes in the next turn. */
+#define LIMIT_HTTP_CALLS         256u
 /* Requests under way on one node: one of each connection, and the grants that are being given back. Past it: 503
  * `overloaded`. */
 #define LIMIT_REQUESTS           12000u
@@ -103,7 +106,8 @@
 
 /* Milliseconds for which a request may wait for a lock. Past it: 400 `invalid_field`. */
 #define LIMIT_WAIT_MS      3600000u
-/* Requests that wait for locks at the leader. Past it: 503 `overloaded`. */
+/* Requests that may wait for a lock at the leader, those of all nodes; and as many at any other node. Past it: 503
+ * `overloaded`. */
 #define LIMIT_WAITERS      100000u
 /* Waiting requests that are looked at in one turn of the loop. Past it: the rest is looked at in the next turns. */
 #define LIMIT_WAITER_LOOKS 512u
@@ -127,8 +131,8 @@
 #define LIMIT_ENTRY_BYTES         (512u * 1024u)
 /* Entries that are proposed and not applied. Past it: operations wait in their queue. */
 #define LIMIT_ENTRIES_IN_FLIGHT   2u
-/* Operations on one node that aren't decided, on the leader also those of others; and as many reads. Past it: 503
- * `overloaded`. */
+/* Operations on one node that aren't decided, on the leader also those of others, but for those that may wait for a lock; and
+ * as many reads. Past it: 503 `overloaded`. */
 #define LIMIT_OPERATIONS_QUEUED   16384u
 /* Questions about reads that the leader hasn't answered; one stands for all reads that wait at a member. Past it: they wait
  * at the members, which ask again. */
@@ -175,10 +179,15 @@
 #define LIMIT_FRAME_OPERATIONS_BYTES      (LIMIT_ENTRY_BYTES + 65536u)
 /* Bytes of a frame of outcomes. Past it: the sender begins another one; a connection that announces more is closed. */
 #define LIMIT_FRAME_OUTCOMES_BYTES        (4u * 1024u * 1024u)
+/* Bytes of a question about reads, or of its answer: LIMIT_READ_COUNTS of the longest ids. Past it: the connection is closed
+ * before anything is allocated. */
+#define LIMIT_FRAME_READ_INDEX_BYTES      (LIMIT_FRAME_SMALL_BYTES + LIMIT_READ_COUNTS * (LIMIT_NAME_BYTES + 4u))
+/* Bytes of a frame that takes waiting operations back. Past it: the connection is closed before anything is allocated. */
+#define LIMIT_FRAME_CANCEL_BYTES          (LIMIT_FRAME_SMALL_BYTES + LIMIT_CANCELS * 8u)
 /* Bytes of a frame with a chunk of a snapshot. Past it: the connection is closed before anything is allocated. */
 #define LIMIT_FRAME_CHUNK_BYTES           (LIMIT_SNAPSHOT_CHUNK_BYTES + 1024u)
-/* Bytes of memory that one frame may take once it is decoded; nor more than 64 times its own. Past it: the connection is
- * closed. */
+/* Bytes of memory that one frame may take once it is decoded; nor more than 64 times its own, of outcomes 256 times. Past it:
+ * the connection is closed. */
 #define LIMIT_FRAME_DECODED_BYTES         (256u << 20)
 /* Bytes of Raft's messages queued to one member. Past it: they are dropped, and libraft repeats them; after two election
  * time-outs in which no byte was taken the connection is closed, which empties all queues. */

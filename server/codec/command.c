@@ -11,72 +11,6 @@ _Static_assert(RUN_ABANDONED == (int)WIRE__RUN_OUTCOME__RUN_ABANDONED, "number o
 _Static_assert(RUN_EXPIRED == (int)WIRE__RUN_OUTCOME__RUN_EXPIRED, "number on the wire");
 _Static_assert(RUN_REVOKED == (int)WIRE__RUN_OUTCOME__RUN_REVOKED, "number on the wire");
 
-/* ---- rules ---- */
-
-static bool ttl_is_valid(bool has_ttl, uint64_t ttl_ms)
-{
-    return !has_ttl || (ttl_ms >= 1 && ttl_ms <= LIMIT_NUMBER_MAX);
-}
-
-static bool acquire_is_valid(const struct acquire_command *acquire)
-{
-    return name_is_valid(acquire->schedule_id) && printable_is_valid(acquire->holder, LIMIT_NAME_BYTES) &&
-           printable_is_valid(acquire->idempotency_key, LIMIT_OCCURRENCE_BYTES) &&
-           (!slice_is_present(acquire->occurrence) ||
-            printable_is_valid(acquire->occurrence, LIMIT_OCCURRENCE_BYTES)) &&
-           (!slice_is_present(acquire->metadata) || metadata_is_valid(acquire->metadata)) &&
-           ttl_is_valid(acquire->has_ttl, acquire->ttl_ms) &&
-           (!acquire->has_estimate || acquire->estimate_ms <= LIMIT_NUMBER_MAX);
-}
-
-static bool release_is_valid(const struct release_command *release)
-{
-    bool reported =
-        release->outcome == RUN_SUCCEEDED || release->outcome == RUN_FAILED || release->outcome == RUN_ABANDONED;
-    return name_is_valid(release->schedule_id) && (!release->has_outcome || reported);
-}
-
-bool policy_is_valid(const struct policy *policy)
-{
-    return policy_field_out_of_range(policy) == NULL &&
-           (!slice_is_present(policy->description) || sentence_is_valid(policy->description, LIMIT_REASON_BYTES));
-}
-
-static bool put_schedule_is_valid(const struct put_schedule_command *put)
-{
-    return name_is_valid(put->schedule_id) && policy_is_valid(&put->policy);
-}
-
-static bool revoke_is_valid(const struct revoke_command *revoke)
-{
-    return name_is_valid(revoke->schedule_id) && printable_is_valid(revoke->actor, LIMIT_NAME_BYTES) &&
-           revoke->reason.len > 0 && sentence_is_valid(revoke->reason, LIMIT_REASON_BYTES);
-}
-
-bool command_is_valid(const struct command *command)
-{
-    switch (command->kind) {
-    case COMMAND_NOOP:
-    case COMMAND_LEADER:
-        return true;
-    case COMMAND_ACQUIRE:
-        return acquire_is_valid(&command->acquire);
-    case COMMAND_RENEW:
-        return name_is_valid(command->renew.schedule_id) && ttl_is_valid(command->renew.has_ttl, command->renew.ttl_ms);
-    case COMMAND_RELEASE:
-        return release_is_valid(&command->release);
-    case COMMAND_RULES:
-        return command->rules.version >= RULES_VERSION_FIRST && command->rules.version <= rules_version_newest();
-    case COMMAND_PUT_SCHEDULE:
-        return put_schedule_is_valid(&command->put_schedule);
-    case COMMAND_DELETE_SCHEDULE:
-        return name_is_valid(command->delete_schedule.schedule_id);
-    case COMMAND_REVOKE:
-        return revoke_is_valid(&command->revoke);
-    }
-    return false;
-}
-
 /* ---- encoding ---- */
 
 static void acquire_to_wire(const struct acquire_command *acquire, Wire__Acquire *wire)
@@ -124,6 +58,10 @@ void policy_to_wire(const struct policy *policy, Wire__Policy *wire)
     wire->max_attempts = policy->max_attempts;
     wire->has_description = slice_is_present(policy->description);
     wire->description = wire_bytes(policy->description);
+    wire->has_group = slice_is_present(policy->group);
+    wire->group = wire_bytes(policy->group);
+    wire->has_expected_every_ms = policy->expected_every_ms != 0;
+    wire->expected_every_ms = policy->expected_every_ms;
 }
 
 static void put_schedule_to_wire(const struct put_schedule_command *put, struct command_wire *wire)
@@ -142,6 +80,26 @@ static void revoke_to_wire(const struct revoke_command *revoke, Wire__Revoke *wi
     wire->reason = wire_bytes(revoke->reason);
     wire->token = revoke->token;
     wire->force = revoke->force;
+}
+
+static void renew_batch_to_wire(const struct renew_batch_command *batch, struct command_wire *wire)
+{
+    wire__renew_batch__init(&wire->renew_batch);
+    for (size_t i = 0; i < batch->n_renewals; i++) {
+        renew_to_wire(&batch->renewals[i], &wire->renewals[i]);
+        wire->renewal_pointers[i] = &wire->renewals[i];
+    }
+    wire->renew_batch.n_renewals = batch->n_renewals;
+    wire->renew_batch.renewals = wire->renewal_pointers;
+}
+
+static void put_freeze_to_wire(const struct put_freeze_command *put, Wire__PutFreeze *wire)
+{
+    wire__put_freeze__init(wire);
+    wire->scope = wire_bytes(put->scope);
+    wire->actor = wire_bytes(put->actor);
+    wire->reason = wire_bytes(put->reason);
+    wire->ttl_ms = put->ttl_ms;
 }
 
 void command_to_wire(const struct command *command, struct command_wire *wire)
@@ -196,6 +154,35 @@ void command_to_wire(const struct command *command, struct command_wire *wire)
         wire->command.kind_case = WIRE__COMMAND__KIND_REVOKE;
         wire->command.revoke = &wire->revoke;
         break;
+    case COMMAND_RENEW_BATCH:
+        renew_batch_to_wire(&command->renew_batch, wire);
+        wire->command.kind_case = WIRE__COMMAND__KIND_RENEW_BATCH;
+        wire->command.renew_batch = &wire->renew_batch;
+        break;
+    case COMMAND_PUT_GROUP:
+        wire__put_group__init(&wire->put_group);
+        wire->put_group.name = wire_bytes(command->put_group.name);
+        wire->put_group.slots = command->put_group.slots;
+        wire->command.kind_case = WIRE__COMMAND__KIND_PUT_GROUP;
+        wire->command.put_group = &wire->put_group;
+        break;
+    case COMMAND_DELETE_GROUP:
+        wire__delete_group__init(&wire->delete_group);
+        wire->delete_group.name = wire_bytes(command->delete_group.name);
+        wire->command.kind_case = WIRE__COMMAND__KIND_DELETE_GROUP;
+        wire->command.delete_group = &wire->delete_group;
+        break;
+    case COMMAND_PUT_FREEZE:
+        put_freeze_to_wire(&command->put_freeze, &wire->put_freeze);
+        wire->command.kind_case = WIRE__COMMAND__KIND_PUT_FREEZE;
+        wire->command.put_freeze = &wire->put_freeze;
+        break;
+    case COMMAND_DELETE_FREEZE:
+        wire__delete_freeze__init(&wire->delete_freeze);
+        wire->delete_freeze.scope = wire_bytes(command->delete_freeze.scope);
+        wire->command.kind_case = WIRE__COMMAND__KIND_DELETE_FREEZE;
+        wire->command.delete_freeze = &wire->delete_freeze;
+        break;
     }
 }
 
@@ -249,6 +236,8 @@ bool policy_from_wire(const Wire__Policy *wire, struct policy *policy)
         .slots = wire->slots,
         .max_attempts = wire->max_attempts,
         .description = wire_optional(wire->has_description, wire->description),
+        .group = wire_optional(wire->has_group, wire->group),
+        .expected_every_ms = wire->expected_every_ms,
     };
     return wire_is_known(&wire->base);
 }
@@ -283,8 +272,46 @@ static bool revoke_from_wire(const Wire__Revoke *wire, struct revoke_command *re
     return wire_is_known(&wire->base);
 }
 
-enum error command_from_wire(const Wire__Command *wire, struct command *command)
+/* ERROR_INVALID: there are none, or too many, or they don't fit the arena. */
+static enum error renew_batch_from_wire(const Wire__RenewBatch *wire, struct arena *arena,
+                                        struct renew_batch_command *batch)
 {
+    if (wire->n_renewals < 1 || wire->n_renewals > LIMIT_RENEWALS) {
+        return ERROR_INVALID;
+    }
+    struct renew_command *renewals = arena_alloc(arena, wire->n_renewals * sizeof *renewals);
+    if (renewals == NULL) {
+        return ERROR_INVALID;
+    }
+    bool known = wire_is_known(&wire->base);
+    for (size_t i = 0; i < wire->n_renewals; i++) {
+        known = renew_from_wire(wire->renewals[i], &renewals[i]) && known;
+    }
+    batch->renewals = renewals;
+    batch->n_renewals = wire->n_renewals;
+    return known ? ERROR_NONE : ERROR_VERSION;
+}
+
+static bool put_group_from_wire(const Wire__PutGroup *wire, struct put_group_command *put)
+{
+    *put = (struct put_group_command){.name = wire_slice(wire->name), .slots = wire->slots};
+    return wire_is_known(&wire->base);
+}
+
+static bool put_freeze_from_wire(const Wire__PutFreeze *wire, struct put_freeze_command *put)
+{
+    *put = (struct put_freeze_command){
+        .scope = wire_slice(wire->scope),
+        .actor = wire_slice(wire->actor),
+        .reason = wire_slice(wire->reason),
+        .ttl_ms = wire->ttl_ms,
+    };
+    return wire_is_known(&wire->base);
+}
+
+enum error command_from_wire(const Wire__Command *wire, struct arena *arena, struct command *command)
+{
+    enum error error;
     bool known = wire_is_known(&wire->base); /* a kind that isn't known is such a field, too */
     switch (wire->kind_case) {
     case WIRE__COMMAND__KIND_NOOP:
@@ -325,6 +352,32 @@ enum error command_from_wire(const Wire__Command *wire, struct command *command)
     case WIRE__COMMAND__KIND_REVOKE:
         command->kind = COMMAND_REVOKE;
         known = revoke_from_wire(wire->revoke, &command->revoke) && known;
+        break;
+    case WIRE__COMMAND__KIND_RENEW_BATCH:
+        command->kind = COMMAND_RENEW_BATCH;
+        error = renew_batch_from_wire(wire->renew_batch, arena, &command->renew_batch);
+        if (error == ERROR_INVALID) {
+            return error;
+        }
+        known = known && error == ERROR_NONE;
+        break;
+    case WIRE__COMMAND__KIND_PUT_GROUP:
+        command->kind = COMMAND_PUT_GROUP;
+        known = put_group_from_wire(wire->put_group, &command->put_group) && known;
+        break;
+    case WIRE__COMMAND__KIND_DELETE_GROUP:
+        command->kind = COMMAND_DELETE_GROUP;
+        command->delete_group.name = wire_slice(wire->delete_group->name);
+        known = known && wire_is_known(&wire->delete_group->base);
+        break;
+    case WIRE__COMMAND__KIND_PUT_FREEZE:
+        command->kind = COMMAND_PUT_FREEZE;
+        known = put_freeze_from_wire(wire->put_freeze, &command->put_freeze) && known;
+        break;
+    case WIRE__COMMAND__KIND_DELETE_FREEZE:
+        command->kind = COMMAND_DELETE_FREEZE;
+        command->delete_freeze.scope = wire_slice(wire->delete_freeze->scope);
+        known = known && wire_is_known(&wire->delete_freeze->base);
         break;
     default:
         return known ? ERROR_INVALID : ERROR_VERSION;

@@ -128,10 +128,10 @@ static enum error entry_open(struct slice bytes, uint32_t *rules_version, struct
     return ERROR_NONE;
 }
 
-static enum error entry_take_command(const Wire__Command *wire, size_t number, const struct entry *entry,
-                                     struct command *command, struct error_text *text)
+static enum error entry_take_command(const Wire__Command *wire, size_t number, struct arena *arena,
+                                     const struct entry *entry, struct command *command, struct error_text *text)
 {
-    enum error error = command_from_wire(wire, command);
+    enum error error = command_from_wire(wire, arena, command);
     if (error == ERROR_VERSION) {
         return error_set(text, error,
                          "command %zu of a log entry has a kind, a field or rules that this build, whose newest rules "
@@ -158,7 +158,7 @@ static enum error entry_take_commands(const Wire__Entry *wire, struct arena *are
         return error_set(text, ERROR_INVALID, "a log entry doesn't fit the memory that one may take");
     }
     for (size_t i = 0; i < wire->n_commands; i++) {
-        enum error error = entry_take_command(wire->commands[i], i, entry, &commands[i], text);
+        enum error error = entry_take_command(wire->commands[i], i, arena, entry, &commands[i], text);
         if (error != ERROR_NONE) {
             return error;
         }

@@ -231,10 +231,11 @@ static const struct frame_rules frame_rules[FRAME_KINDS] = {
     KIND(FRAME_TIMEOUT_NOW, timeout_now, LIMIT_FRAME_SMALL_BYTES),
     KIND(FRAME_OPERATIONS, operations, LIMIT_FRAME_OPERATIONS_BYTES),
     KIND(FRAME_OUTCOMES, outcomes, LIMIT_FRAME_OUTCOMES_BYTES),
-    KIND(FRAME_READ_INDEX, read_index, LIMIT_FRAME_SMALL_BYTES),
-    KIND(FRAME_READ_INDEX_RESULT, read_index_result, LIMIT_FRAME_SMALL_BYTES),
+    KIND(FRAME_READ_INDEX, read_index, LIMIT_FRAME_READ_INDEX_BYTES),
+    KIND(FRAME_READ_INDEX_RESULT, read_index_result, LIMIT_FRAME_READ_INDEX_BYTES),
     KIND(FRAME_SNAPSHOT_CHUNK, snapshot_chunk, LIMIT_FRAME_CHUNK_BYTES),
     KIND(FRAME_SNAPSHOT_ACK, snapshot_ack, LIMIT_FRAME_SMALL_BYTES),
+    KIND(FRAME_CANCEL, cancel, LIMIT_FRAME_CANCEL_BYTES),
 #undef KIND
 };
 
@@ -246,6 +247,12 @@ static bool frame_kind_is_valid(unsigned kind)
 size_t frame_limit(unsigned kind)
 {
     return frame_kind_is_valid(kind) ? frame_rules[kind].limit : 0;
+}
+
+/* An outcome takes some hundred times the bytes that it has when there is nothing in it, as one of a batch may have. */
+size_t frame_memory_factor(enum frame_kind kind)
+{
+    return kind == FRAME_OUTCOMES ? 256 : 64;
 }
 
 const char *frame_kind_name(enum frame_kind kind)

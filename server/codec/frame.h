@@ -12,7 +12,9 @@
 #include "core/command.h"
 
 #define PROTOCOL_VERSION_OLDEST 1u
-#define PROTOCOL_VERSION_NEWEST 1u
+/* 2: waits, counts of those that wait, cancels. A receiver that speaks 1 only would close the connection at any of them, so
+ * none is sent unless rules 2 are in force, which every member can then. */
+#define PROTOCOL_VERSION_NEWEST 2u
 
 enum frame_kind {
     FRAME_HELLO = 1,
@@ -31,6 +33,7 @@ enum frame_kind {
     FRAME_READ_INDEX_RESULT,
     FRAME_SNAPSHOT_CHUNK,
     FRAME_SNAPSHOT_ACK,
+    FRAME_CANCEL,
     FRAME_KINDS, /* one past the last */
 };
 
@@ -141,7 +144,7 @@ struct frame_timeout_now {
 struct frame_operation {
     uint64_t number; /* the sender's; the outcome comes back by it */
     struct command command;
-    uint64_t wait_ms; /* what is left of it; 0: it doesn't wait */
+    uint64_t wait_ms; /* what is left of it, an acquire's; 0: it doesn't wait */
 };
 
 struct frame_operations { /* one loop turn of a follower */
@@ -194,7 +197,7 @@ struct frame_read_index_result {
     uint8_t run_id[16]; /* of the process that asked */
     uint64_t number;
     enum operation_status status;
-    uint64_t index; /* OPERATION_APPLIED: read when this much is applied */
+    uint64_t index;          /* OPERATION_APPLIED: read when this much is applied */
     const uint64_t *waiting; /* … and so many wait, in the order of `waiting_of` */
     size_t n_waiting;
 };
@@ -243,14 +246,18 @@ void frame_hello_set_versions(struct frame_hello *hello);
 size_t frame_limit(unsigned kind);
 const char *frame_kind_name(enum frame_kind kind);
 
-/* Upper bounds, for filling a frame up to its limit: a frame of one item or more is never longer than their sum. */
+/* Decoding a body of `kind` takes up to so many times its length in memory: what an arena's limit is made of. */
+size_t frame_memory_factor(enum frame_kind kind);
+
+/* Upper bounds, for filling a frame up to its limit: a frame of one item or more is never longer than their sum. A batch's
+ * outcome counts more than its bytes when these are few, for the sake of the memory that it takes decoded. */
 size_t frame_operation_size(const struct frame_operation *operation);
 size_t frame_operation_result_size(const struct frame_operation_result *result);
 
 /* Appends the body. The caller keeps to the limits and to the contract's rules for names and values (CHECKed). */
 void frame_encode(const struct frame *frame, struct buffer *body);
 
-/* Everything decoded lives in `arena` (set its limit: a body may need up to 64 times its length) or points into `body`.
+/* Everything decoded lives in `arena` (set its limit, by frame_memory_factor) or points into `body`.
  * ERROR_INVALID for anything that isn't exactly one well-formed body of this kind: lengths of names, ids, digests, counts
  * and enumerations are checked here, so that nobody behind has to. An unknown field is refused, except in a hello. Log
  * entries' and chunks' bytes aren't copied: they point into `body`, at any alignment. */

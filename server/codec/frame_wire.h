@@ -29,10 +29,12 @@ bool frame_decode_snapshot_ack(struct slice body, struct arena *arena, struct fr
 /* frame_operations.c */
 void frame_encode_operations(const struct frame *frame, struct buffer *body);
 void frame_encode_outcomes(const struct frame *frame, struct buffer *body);
+void frame_encode_cancel(const struct frame *frame, struct buffer *body);
 void frame_encode_read_index(const struct frame *frame, struct buffer *body);
 void frame_encode_read_index_result(const struct frame *frame, struct buffer *body);
 bool frame_decode_operations(struct slice body, struct arena *arena, struct frame *frame);
 bool frame_decode_outcomes(struct slice body, struct arena *arena, struct frame *frame);
+bool frame_decode_cancel(struct slice body, struct arena *arena, struct frame *frame);
 bool frame_decode_read_index(struct slice body, struct arena *arena, struct frame *frame);
 bool frame_decode_read_index_result(struct slice body, struct arena *arena, struct frame *frame);
 

@@ -1,7 +1,8 @@
-/* snapshot: the lock table as a stream of chunks, and back. Chunk 0 holds the table's numbers; each following one whole
- * schedules, as many as stay within LIMIT_SNAPSHOT_CHUNK_TARGET_BYTES, or one that is longer. No chunk is over
- * LIMIT_SNAPSHOT_CHUNK_BYTES: what the longest schedule takes (LIMIT_SLOTS grants with metadata, as many runs with reasons
- * and LIMIT_RUNS_PER_SCHEDULE more, and their occurrences) is within it. Both directions run on the pool. */
+/* snapshot: the lock table as a stream of chunks, and back. Chunk 0 holds the table's numbers; those behind it hold whole
+ * groups, then whole freezes, then whole schedules, never of two kinds: as many as stay within
+ * LIMIT_SNAPSHOT_CHUNK_TARGET_BYTES, or one schedule that is longer. No chunk is over LIMIT_SNAPSHOT_CHUNK_BYTES: what the
+ * longest schedule takes (LIMIT_SLOTS grants with metadata, as many runs with reasons and LIMIT_RUNS_PER_SCHEDULE more, and
+ * their occurrences) is within it. Both directions run on the pool. */
 #ifndef BATON_CODEC_SNAPSHOT_H
 #define BATON_CODEC_SNAPSHOT_H
 
@@ -9,9 +10,10 @@
 #include "base/slice.h"
 #include "core/lock_table.h"
 
-/* What a decoder reads. The newest is what the encoder writes. */
+/* What a decoder reads. Which one is written depends on the rules that are in force: under rules 1 there is nothing that
+ * format 1 can't hold, and a member that can't read format 2 may have to load it. */
 #define SNAPSHOT_FORMAT_OLDEST 1u
-#define SNAPSHOT_FORMAT_NEWEST 1u
+#define SNAPSHOT_FORMAT_NEWEST 2u
 
 struct snapshot_encoder;
 struct snapshot_encoder *snapshot_encoder_open(struct lock_table_frozen *frozen);

@@ -9,13 +9,20 @@
 #include "codec/wire.h"
 #include "core/rules.h"
 
+struct snapshot_part {
+    uint64_t announced;
+    uint64_t loaded;
+};
+
 struct snapshot_decoder {
     struct lock_table *table;
     struct arena arena; /* of one chunk */
     bool begun;
     bool failed;
-    uint64_t announced;
-    uint64_t loaded;
+    /* In the order in which they come. */
+    struct snapshot_part groups;
+    struct snapshot_part freezes;
+    struct snapshot_part schedules;
 };
 
 /* What unpacking a well-formed chunk may take: the messages are several times as long as their bytes. */
@@ -44,6 +51,14 @@ static enum error refuse_newer(struct error_text *text)
                      "the snapshot has something that this build doesn't know: install the newer batond");
 }
 
+/* Format 1 is what a table under rules 1 is written as, which has neither groups nor freezes. */
+static bool format_is_sound(const Wire__TableImage *wire)
+{
+    bool has_groups = wire->has_groups || wire->has_freezes;
+    return wire->rules_version < RULES_VERSION_GROUPS ? wire->format == SNAPSHOT_FORMAT_OLDEST && !has_groups
+                                                      : wire->format > SNAPSHOT_FORMAT_OLDEST;
+}
+
 static enum error decode_table(struct snapshot_decoder *decoder, const Wire__TableImage *wire, struct error_text *text)
 {
     if (wire->format < SNAPSHOT_FORMAT_OLDEST || wire->format > SNAPSHOT_FORMAT_NEWEST) {
@@ -59,6 +74,10 @@ static enum error decode_table(struct snapshot_decoder *decoder, const Wire__Tab
     if (!wire_is_known(&wire->base)) {
         return refuse_newer(text);
     }
+    if (!format_is_sound(wire)) {
+        return error_set(text, ERROR_CORRUPT, "the snapshot has rules version %u, or groups, and format %u",
+                         (unsigned)wire->rules_version, (unsigned)wire->format);
+    }
     struct table_image image = {
         .now_ms = wire->now_ms,
         .wall_ms = wire->wall_ms,
@@ -67,7 +86,9 @@ static enum error decode_table(struct snapshot_decoder *decoder, const Wire__Tab
         .next_member_id = wire->next_member_id,
         .rules_version = wire->rules_version,
     };
-    decoder->announced = wire->schedules;
+    decoder->groups.announced = wire->groups;
+    decoder->freezes.announced = wire->freezes;
+    decoder->schedules.announced = wire->schedules;
     enum error error = lock_table_load_table(decoder->table, &image);
     return error == ERROR_NONE ? error
                                : error_set(text, error, "the snapshot's numbers can't be those of a lock table");
@@ -95,8 +116,10 @@ static enum error grants_from_wire(const Wire__ScheduleImage *wire, struct arena
             .max_ttl_ms = grant->max_ttl_ms,
             .metadata = wire_optional(grant->has_metadata, grant->metadata),
             .is_revoking = grant->is_revoking != 0,
+            .group = wire_optional(grant->has_group, grant->group),
         };
-        if (slice_is_present(grants[i].metadata) && !metadata_is_valid(grants[i].metadata)) {
+        if ((slice_is_present(grants[i].metadata) && !metadata_is_valid(grants[i].metadata)) ||
+            (slice_is_present(grants[i].group) && !name_is_valid(grants[i].group))) {
             return ERROR_CORRUPT;
         }
     }
@@ -242,11 +265,85 @@ static enum error schedule_from_wire(const Wire__ScheduleImage *wire, struct are
     return error;
 }
 
+/* ---- groups and freezes ---- */
+
+static enum error load_group(struct snapshot_decoder *decoder, const Wire__GroupImage *wire)
+{
+    struct group_image image = {.name = wire_slice(wire->name), .slots = wire->slots};
+    if (!wire_is_known(&wire->base)) {
+        return ERROR_VERSION;
+    }
+    return name_is_valid(image.name) ? lock_table_load_group(decoder->table, &image) : ERROR_CORRUPT;
+}
+
+static enum error load_freeze(struct snapshot_decoder *decoder, const Wire__FreezeImage *wire)
+{
+    struct freeze_image image = {
+        .scope = wire_slice(wire->scope),
+        .actor = wire_slice(wire->actor),
+        .reason = wire_slice(wire->reason),
+        .ttl_ms = wire->ttl_ms,
+        .deadline_ms = wire->deadline_ms,
+        .created_wall_ms = wire->created_wall_ms,
+    };
+    struct put_freeze_command put = {
+        .scope = image.scope, .actor = image.actor, .reason = image.reason, .ttl_ms = image.ttl_ms};
+    if (!wire_is_known(&wire->base)) {
+        return ERROR_VERSION;
+    }
+    return put_freeze_is_valid(&put) ? lock_table_load_freeze(decoder->table, &image) : ERROR_CORRUPT;
+}
+
+static enum error refuse_item(enum error error, const char *what, const struct snapshot_part *part,
+                              struct error_text *text)
+{
+    return error == ERROR_VERSION ? refuse_newer(text)
+                                  : error_set(text, error, "%s %llu of the snapshot can't be one of a lock table", what,
+                                              (unsigned long long)part->loaded);
+}
+
+static enum error refuse_surplus(const char *what, struct error_text *text)
+{
+    return error_set(text, ERROR_CORRUPT, "the snapshot holds more %s than it announced", what);
+}
+
+static enum error decode_groups(struct snapshot_decoder *decoder, const Wire__Snapshot *wire, struct error_text *text)
+{
+    if (wire->n_groups > decoder->groups.announced - decoder->groups.loaded) {
+        return refuse_surplus("groups", text);
+    }
+    for (size_t i = 0; i < wire->n_groups; i++) {
+        enum error error = load_group(decoder, wire->groups[i]);
+        if (error != ERROR_NONE) {
+            return refuse_item(error, "group", &decoder->groups, text);
+        }
+        decoder->groups.loaded++;
+    }
+    return ERROR_NONE;
+}
+
+static enum error decode_freezes(struct snapshot_decoder *decoder, const Wire__Snapshot *wire, struct error_text *text)
+{
+    if (wire->n_freezes > decoder->freezes.announced - decoder->freezes.loaded) {
+        return refuse_surplus("freezes", text);
+    }
+    for (size_t i = 0; i < wire->n_freezes; i++) {
+        enum error error = load_freeze(decoder, wire->freezes[i]);
+        if (error != ERROR_NONE) {
+            return refuse_item(error, "freeze", &decoder->freezes, text);
+        }
+        decoder->freezes.loaded++;
+    }
+    return ERROR_NONE;
+}
+
+/* ---- chunks ---- */
+
 static enum error decode_schedules(struct snapshot_decoder *decoder, const Wire__Snapshot *wire,
                                    struct error_text *text)
 {
-    if (wire->n_schedules > decoder->announced - decoder->loaded) {
-        return error_set(text, ERROR_CORRUPT, "the snapshot holds more schedules than it announced");
+    if (wire->n_schedules > decoder->schedules.announced - decoder->schedules.loaded) {
+        return refuse_surplus("schedules", text);
     }
     for (size_t i = 0; i < wire->n_schedules; i++) {
         struct schedule_image image;
@@ -254,16 +351,38 @@ static enum error decode_schedules(struct snapshot_decoder *decoder, const Wire_
         if (error == ERROR_NONE) {
             error = lock_table_load_schedule(decoder->table, &image);
         }
-        if (error == ERROR_VERSION) {
-            return refuse_newer(text);
-        }
         if (error != ERROR_NONE) {
-            return error_set(text, error, "schedule %llu of the snapshot can't be one of a lock table",
-                             (unsigned long long)decoder->loaded);
+            return refuse_item(error, "schedule", &decoder->schedules, text);
         }
-        decoder->loaded++;
+        decoder->schedules.loaded++;
     }
     return ERROR_NONE;
+}
+
+static bool part_is_whole(const struct snapshot_part *part)
+{
+    return part->loaded == part->announced;
+}
+
+/* A chunk behind the first has one kind of things, and those that come before are there. */
+static bool chunk_is_in_order(const struct snapshot_decoder *decoder, const Wire__Snapshot *wire)
+{
+    if (wire->table != NULL || (wire->n_groups > 0) + (wire->n_freezes > 0) + (wire->n_schedules > 0) != 1) {
+        return false;
+    }
+    if (wire->n_groups > 0) {
+        return decoder->freezes.loaded == 0 && decoder->schedules.loaded == 0;
+    }
+    return part_is_whole(&decoder->groups) &&
+           (wire->n_freezes > 0 ? decoder->schedules.loaded == 0 : part_is_whole(&decoder->freezes));
+}
+
+static enum error decode_items(struct snapshot_decoder *decoder, const Wire__Snapshot *wire, struct error_text *text)
+{
+    if (wire->n_groups > 0) {
+        return decode_groups(decoder, wire, text);
+    }
+    return wire->n_freezes > 0 ? decode_freezes(decoder, wire, text) : decode_schedules(decoder, wire, text);
 }
 
 static enum error decode_chunk(struct snapshot_decoder *decoder, struct slice chunk, struct error_text *text)
@@ -279,12 +398,14 @@ static enum error decode_chunk(struct snapshot_decoder *decoder, struct slice ch
     }
     bool first = !decoder->begun;
     decoder->begun = true;
-    if ((wire->table != NULL) != first || (wire->n_schedules > 0) == first) {
+    bool in_order = first ? wire->table != NULL && wire->n_groups + wire->n_freezes + wire->n_schedules == 0
+                          : chunk_is_in_order(decoder, wire);
+    if (!in_order) {
         return wire_is_known(&wire->base)
                    ? error_set(text, ERROR_CORRUPT, "the chunks of the snapshot aren't in their order")
                    : refuse_newer(text);
     }
-    enum error error = first ? decode_table(decoder, wire->table, text) : decode_schedules(decoder, wire, text);
+    enum error error = first ? decode_table(decoder, wire->table, text) : decode_items(decoder, wire, text);
     return error == ERROR_NONE && !wire_is_known(&wire->base) ? refuse_newer(text) : error;
 }
 
@@ -299,9 +420,19 @@ enum error snapshot_decoder_chunk(struct snapshot_decoder *decoder, struct slice
 enum error snapshot_decoder_finish(struct snapshot_decoder *decoder, struct error_text *text)
 {
     CHECK(!decoder->failed);
-    if (!decoder->begun || decoder->loaded != decoder->announced) {
-        return error_set(text, ERROR_CORRUPT, "the snapshot announced %llu schedules and holds %llu",
-                         (unsigned long long)decoder->announced, (unsigned long long)decoder->loaded);
+    if (!decoder->begun) {
+        return error_set(text, ERROR_CORRUPT, "the snapshot has no chunks");
+    }
+    const struct {
+        const char *what;
+        const struct snapshot_part *part;
+    } parts[] = {{"groups", &decoder->groups}, {"freezes", &decoder->freezes}, {"schedules", &decoder->schedules}};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        if (!part_is_whole(parts[i].part)) {
+            return error_set(text, ERROR_CORRUPT, "the snapshot announced %llu %s and holds %llu",
+                             (unsigned long long)parts[i].part->announced, parts[i].what,
+                             (unsigned long long)parts[i].part->loaded);
+        }
     }
     return ERROR_NONE;
 }

@@ -1,6 +1,6 @@
 /* The table as chunks. Each chunk is one message `Snapshot` of snapshot.proto: the first has the numbers and says how many
- * schedules follow; the others have whole schedules. Checksums, the number of chunks and their order on the disk are
- * storage's. */
+ * groups, freezes and schedules follow; the others have whole ones, of one kind. Checksums, the number of chunks and their
+ * order on the disk are storage's. */
 #include "codec/snapshot.h"
 
 #include <stdlib.h>
@@ -9,6 +9,13 @@
 #include "base/limits.h"
 #include "codec/snapshot.pb-c.h"
 #include "codec/wire.h"
+#include "core/rules.h"
+
+struct snapshot_counts {
+    uint64_t groups;
+    uint64_t freezes;
+    uint64_t schedules;
+};
 
 /* `pending` is the schedule that didn't fit the last chunk; its messages live in `arena`, its strings in the frozen
  * table, which isn't moved on before it was packed. */
@@ -16,8 +23,12 @@ struct snapshot_encoder {
     struct lock_table_frozen *frozen;
     struct arena arena;
     bool begun;
-    uint64_t announced;
-    uint64_t packed;
+    struct snapshot_counts announced;
+    struct snapshot_counts packed;
+    struct group_image group; /* pending, when pending_group_size isn't 0 */
+    size_t pending_group_size;
+    struct freeze_image freeze;
+    size_t pending_freeze_size;
     Wire__ScheduleImage pending;
     Wire__Instant floor;
     Wire__PolicyImage policy_image;
@@ -47,17 +58,27 @@ static void encode_table(struct snapshot_encoder *encoder, struct buffer *chunk)
 {
     struct table_image image;
     lock_table_frozen_table(encoder->frozen, &image);
-    encoder->announced = lock_table_frozen_schedules(encoder->frozen);
+    encoder->announced = (struct snapshot_counts){
+        .groups = lock_table_frozen_groups(encoder->frozen),
+        .freezes = lock_table_frozen_freezes(encoder->frozen),
+        .schedules = lock_table_frozen_schedules(encoder->frozen),
+    };
+    bool may_have_groups = image.rules_version >= RULES_VERSION_GROUPS;
+    CHECK(may_have_groups || encoder->announced.groups + encoder->announced.freezes == 0);
     Wire__TableImage wire;
     wire__table_image__init(&wire);
-    wire.format = SNAPSHOT_FORMAT_NEWEST;
+    wire.format = may_have_groups ? SNAPSHOT_FORMAT_NEWEST : SNAPSHOT_FORMAT_OLDEST;
     wire.rules_version = image.rules_version;
     wire.now_ms = image.now_ms;
     wire.wall_ms = image.wall_ms;
     wire.index = image.index;
     wire.next_token = image.next_token;
     wire.next_member_id = image.next_member_id;
-    wire.schedules = encoder->announced;
+    wire.schedules = encoder->announced.schedules;
+    wire.has_groups = encoder->announced.groups > 0;
+    wire.groups = encoder->announced.groups;
+    wire.has_freezes = encoder->announced.freezes > 0;
+    wire.freezes = encoder->announced.freezes;
     Wire__Snapshot part;
     wire__snapshot__init(&part);
     part.table = &wire;
@@ -79,6 +100,8 @@ static void grant_image_to_wire(const struct grant_image *grant, Wire__GrantImag
     wire->metadata = wire_bytes(grant->metadata);
     wire->has_is_revoking = grant->is_revoking;
     wire->is_revoking = grant->is_revoking;
+    wire->has_group = slice_is_present(grant->group);
+    wire->group = wire_bytes(grant->group);
 }
 
 static void run_image_to_wire(const struct run_image *run, Wire__RunImage *wire)
@@ -212,6 +235,79 @@ static bool encoder_advance(struct snapshot_encoder *encoder)
     return true;
 }
 
+/* `chunk` NULL: only its size as a part of one. */
+static size_t group_pack(const struct group_image *group, struct buffer *chunk)
+{
+    Wire__GroupImage wire;
+    wire__group_image__init(&wire);
+    wire.name = wire_bytes(group->name);
+    wire.slots = group->slots;
+    Wire__GroupImage *groups[] = {&wire};
+    Wire__Snapshot part;
+    wire__snapshot__init(&part);
+    part.n_groups = 1;
+    part.groups = groups;
+    if (chunk != NULL) {
+        wire_append(&part.base, chunk);
+    }
+    return wire_size(&part.base);
+}
+
+static size_t freeze_pack(const struct freeze_image *freeze, struct buffer *chunk)
+{
+    Wire__FreezeImage wire;
+    wire__freeze_image__init(&wire);
+    wire.scope = wire_bytes(freeze->scope);
+    wire.actor = wire_bytes(freeze->actor);
+    wire.reason = wire_bytes(freeze->reason);
+    wire.ttl_ms = freeze->ttl_ms;
+    wire.deadline_ms = freeze->deadline_ms;
+    wire.created_wall_ms = freeze->created_wall_ms;
+    Wire__FreezeImage *freezes[] = {&wire};
+    Wire__Snapshot part;
+    wire__snapshot__init(&part);
+    part.n_freezes = 1;
+    part.freezes = freezes;
+    if (chunk != NULL) {
+        wire_append(&part.base, chunk);
+    }
+    return wire_size(&part.base);
+}
+
+static bool chunk_is_full(const struct buffer *chunk, size_t more)
+{
+    return chunk->len > 0 && chunk->len + more > LIMIT_SNAPSHOT_CHUNK_TARGET_BYTES;
+}
+
+/* Groups, as many as fit; nothing when all are packed. */
+static void encode_groups(struct snapshot_encoder *encoder, struct buffer *chunk)
+{
+    while (encoder->pending_group_size > 0 || lock_table_frozen_next_group(encoder->frozen, &encoder->group)) {
+        encoder->pending_group_size = group_pack(&encoder->group, NULL);
+        if (chunk_is_full(chunk, encoder->pending_group_size)) {
+            return;
+        }
+        (void)group_pack(&encoder->group, chunk);
+        encoder->pending_group_size = 0;
+        encoder->packed.groups++;
+    }
+    CHECK(encoder->packed.groups == encoder->announced.groups);
+}
+
+static void encode_freezes(struct snapshot_encoder *encoder, struct buffer *chunk)
+{
+    while (encoder->pending_freeze_size > 0 || lock_table_frozen_next_freeze(encoder->frozen, &encoder->freeze)) {
+        encoder->pending_freeze_size = freeze_pack(&encoder->freeze, NULL);
+        if (chunk_is_full(chunk, encoder->pending_freeze_size)) {
+            return;
+        }
+        (void)freeze_pack(&encoder->freeze, chunk);
+        encoder->pending_freeze_size = 0;
+        encoder->packed.freezes++;
+    }
+    CHECK(encoder->packed.freezes == encoder->announced.freezes);
+}
+
 bool snapshot_encoder_next(struct snapshot_encoder *encoder, struct buffer *chunk)
 {
     buffer_clear(chunk);
@@ -220,8 +316,16 @@ bool snapshot_encoder_next(struct snapshot_encoder *encoder, struct buffer *chun
         encode_table(encoder, chunk);
         return true;
     }
+    if (encoder->packed.groups < encoder->announced.groups) {
+        encode_groups(encoder, chunk);
+        return true;
+    }
+    if (encoder->packed.freezes < encoder->announced.freezes) {
+        encode_freezes(encoder, chunk);
+        return true;
+    }
     while (encoder->pending_size > 0 || encoder_advance(encoder)) {
-        if (chunk->len > 0 && chunk->len + encoder->pending_size > LIMIT_SNAPSHOT_CHUNK_TARGET_BYTES) {
+        if (chunk_is_full(chunk, encoder->pending_size)) {
             return true;
         }
         Wire__Snapshot part;
@@ -229,8 +333,8 @@ bool snapshot_encoder_next(struct snapshot_encoder *encoder, struct buffer *chun
         chunk_part(encoder, &part, schedules);
         wire_append(&part.base, chunk);
         encoder->pending_size = 0;
-        encoder->packed++;
+        encoder->packed.schedules++;
     }
-    CHECK(encoder->packed == encoder->announced);
+    CHECK(encoder->packed.schedules == encoder->announced.schedules);
     return chunk->len > 0;
 }

@@ -67,6 +67,15 @@ bool name_is_valid(struct slice name)
     return true;
 }
 
+bool scope_is_valid(struct slice scope)
+{
+    if (scope.len == 0 || scope.len > LIMIT_NAME_BYTES || scope.base[scope.len - 1] != '*') {
+        return name_is_valid(scope);
+    }
+    scope.len--;
+    return scope.len == 0 || name_is_valid(scope);
+}
+
 bool printable_is_valid(struct slice text, size_t limit)
 {
     if (text.len == 0 || text.len > limit) {

@@ -12,6 +12,9 @@
 #include "codec/command.pb-c.h"
 #include "core/command.h"
 
+/* A wrong field's name is short; a bound keeps a hostile one from filling a log line. */
+#define OUTCOME_FIELD_BYTES LIMIT_NAME_BYTES
+
 /* What protobuf-c unpacks goes into `arena`, within its limit; it frees nothing, the arena does. */
 ProtobufCAllocator wire_allocator(struct arena *arena);
 
@@ -46,7 +49,8 @@ static inline bool wire_is_known(const ProtobufCMessage *message)
 
 /* ---- rules of the contract ---- */
 
-bool name_is_valid(struct slice name);                    /* schedule id, node */
+bool name_is_valid(struct slice name);                    /* schedule id, group, node */
+bool scope_is_valid(struct slice scope);                  /* of a freeze: "*", an id, or the beginning of one and '*' */
 bool printable_is_valid(struct slice text, size_t limit); /* 1 … limit bytes of printable ASCII without spaces */
 static inline bool optional_printable_is_valid(struct slice text, size_t limit)
 {
@@ -55,7 +59,10 @@ static inline bool optional_printable_is_valid(struct slice text, size_t limit)
 bool sentence_is_valid(struct slice text, size_t limit); /* at most `limit` bytes of UTF-8 */
 bool metadata_is_valid(struct slice metadata);           /* by its length and its braces; api has parsed it */
 bool policy_is_valid(const struct policy *policy);
+bool put_freeze_is_valid(const struct put_freeze_command *put);
 bool command_is_valid(const struct command *command);
+/* `shared`: another outcome that its holders stand with; NULL: they are its own. */
+bool outcome_is_valid(const struct outcome *outcome, const struct outcome *shared);
 
 /* ---- commands and outcomes as messages ---- */
 
@@ -74,6 +81,15 @@ struct command_wire {
         };
         Wire__DeleteSchedule delete_schedule;
         Wire__Revoke revoke;
+        Wire__PutGroup put_group;
+        Wire__DeleteGroup delete_group;
+        Wire__PutFreeze put_freeze;
+        Wire__DeleteFreeze delete_freeze;
+        struct {
+            Wire__RenewBatch renew_batch;
+            Wire__Renew renewals[LIMIT_RENEWALS];
+            Wire__Renew *renewal_pointers[LIMIT_RENEWALS];
+        };
     };
 };
 /* No outcome has both holders and runs. */
@@ -83,6 +99,8 @@ struct outcome_wire {
     Wire__Run run;
     Wire__PolicyView policy_view;
     Wire__Policy policy;
+    Wire__GroupView group;
+    Wire__FreezeView freeze;
     union {
         struct {
             Wire__Grant holders[LIMIT_SLOTS];
@@ -97,13 +115,14 @@ struct outcome_wire {
 
 void command_to_wire(const struct command *command, struct command_wire *wire); /* CHECKs command_is_valid */
 /* CHECKs that it keeps to the rules. `shared`: another outcome that its holders are written with; NULL: they are written
- * with it. */
-void outcome_to_wire(const struct outcome *outcome, const struct outcome *shared, struct outcome_wire *wire);
+ * with it. The results of a batch, which are many, become messages in `arena`, which has no bound. */
+void outcome_to_wire(const struct outcome *outcome, const struct outcome *shared, struct arena *arena,
+                     struct outcome_wire *wire);
 void policy_to_wire(const struct policy *policy, Wire__Policy *wire);
 
-/* Slices of the result are those of the message; holders and runs go into `arena`. ERROR_VERSION: a kind, a field or rules
+/* Slices of the result are those of the message; lists go into `arena`. ERROR_VERSION: a kind, a field or rules
  * that this build doesn't know. ERROR_INVALID: values that the contract doesn't allow, or the arena's bound was passed. */
-enum error command_from_wire(const Wire__Command *wire, struct command *command) MUST_CHECK;
+enum error command_from_wire(const Wire__Command *wire, struct arena *arena, struct command *command) MUST_CHECK;
 enum error outcome_from_wire(const Wire__Outcome *wire, const struct outcome *shared, struct arena *arena,
                              struct outcome *outcome) MUST_CHECK;
 /* False when it has a field that this build doesn't know; its values are not checked. */

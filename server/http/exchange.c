@@ -6,6 +6,9 @@
  *      head ──> body ──> asked ──(owner answers later)──> parked ──> answered ──> sending
  *                          └────────(owner answers at once)──────────────┘
  *
+ * An answer without an end goes other ways behind `answered`; they are in stream.c. While an exchange is parked its owner
+ * may have its client watched (watch_uv.c), which ends with the answer.
+ *
  * A body over its bound is answered at the first call when Content-Length says so. Else it is thrown away until it ends,
  * and answered then; if it goes on for too long, the exchange is cut: MHD queues no answer in the middle of a body, so
  * the answer is written to the socket directly, and the connection is closed. After either the socket is read out for a
@@ -38,16 +41,22 @@ static bool exchange_move_is_legal(enum exchange_state from, enum exchange_state
         return from == EXCHANGE_ASKED;
     case EXCHANGE_ANSWERED:
         return from == EXCHANGE_ASKED || from == EXCHANGE_PARKED;
+    case EXCHANGE_STREAMING:
+        return from == EXCHANGE_ANSWERED || from == EXCHANGE_QUIET;
+    case EXCHANGE_QUIET:
+        return from == EXCHANGE_STREAMING;
     case EXCHANGE_SENDING:
-        return from == EXCHANGE_ANSWERED || from == EXCHANGE_CUT;
+        return from == EXCHANGE_ANSWERED || from == EXCHANGE_CUT || from == EXCHANGE_STREAMING;
+    case EXCHANGE_OVER:
+        return from == EXCHANGE_ANSWERED || from == EXCHANGE_STREAMING || from == EXCHANGE_SENDING;
     }
     return false;
 }
 
-static void exchange_move(struct exchange *exchange, enum exchange_state to)
+void exchange_move(struct exchange *exchange, enum exchange_state to)
 {
     CHECK(exchange_move_is_legal(exchange->state, to));
-    struct http_server *server = exchange->connection->server;
+    struct http_server *server = exchange->server;
     if (to == EXCHANGE_ASKED || to == EXCHANGE_CUT) {
         server->n_pending++;
         server->n_unanswered++;
@@ -79,6 +88,7 @@ void *exchange_open(void *cls, const char *target, struct MHD_Connection *mhd)
     CHECK(connection->exchange == NULL);
     struct exchange *exchange = calloc(1, sizeof *exchange);
     CHECK(exchange != NULL);
+    exchange->server = connection->server;
     exchange->connection = connection;
     exchange->mhd = mhd;
     exchange->target = strdup(target == NULL ? "" : target);
@@ -92,10 +102,23 @@ void *exchange_open(void *cls, const char *target, struct MHD_Connection *mhd)
     return exchange;
 }
 
-void exchange_close(struct exchange *exchange)
+void exchange_free(struct exchange *exchange)
 {
-    struct http_server *server = exchange->connection->server;
+    buffer_close(&exchange->body);
+    stream_free(exchange->stream);
+    free(exchange->query);
+    free(exchange->target);
+    free(exchange);
+}
+
+void exchange_finish(struct exchange *exchange)
+{
+    struct http_server *server = exchange->server;
     CHECK(exchange->state != EXCHANGE_ASKED && exchange->state != EXCHANGE_PARKED);
+    if (exchange->stream != NULL) {
+        stream_finish(exchange);
+        return;
+    }
     if (exchange->state == EXCHANGE_ANSWERED || exchange->state == EXCHANGE_SENDING) {
         server->n_pending--;
     }
@@ -103,10 +126,7 @@ void exchange_close(struct exchange *exchange)
     if (exchange->response != NULL) {
         MHD_destroy_response(exchange->response);
     }
-    buffer_close(&exchange->body);
-    free(exchange->query);
-    free(exchange->target);
-    free(exchange);
+    exchange_free(exchange);
 }
 
 void exchange_completed(void *cls, struct MHD_Connection *mhd, void **context, enum MHD_RequestTerminationCode code)
@@ -118,7 +138,10 @@ void exchange_completed(void *cls, struct MHD_Connection *mhd, void **context, e
     *context = NULL;
     if (exchange != NULL) {
         struct connection *connection = exchange->connection;
-        exchange_close(exchange);
+        if (exchange->stream != NULL) {
+            stream_completed(exchange);
+        }
+        exchange_finish(exchange);
         connection_move(connection, connection_has_begun(connection) ? CONNECTION_READING : CONNECTION_WAITING);
     }
 }
@@ -127,11 +150,14 @@ void exchange_completed(void *cls, struct MHD_Connection *mhd, void **context, e
 
 static enum MHD_Result exchange_queue(struct exchange *exchange)
 {
-    struct http_server *server = exchange->connection->server;
-    if (server->quiesced) {
+    if (exchange->server->quiesced) {
         CHECK(MHD_add_response_header(exchange->response, MHD_HTTP_HEADER_CONNECTION, "close") == MHD_YES);
     }
-    exchange_move(exchange, EXCHANGE_SENDING);
+    if (exchange->stream != NULL) {
+        stream_queued(exchange);
+    } else {
+        exchange_move(exchange, EXCHANGE_SENDING);
+    }
     return MHD_queue_response(exchange->mhd, exchange->status, exchange->response);
 }
 
@@ -152,8 +178,8 @@ static void exchange_count(const struct exchange *exchange)
 static enum MHD_Result exchange_queue_last(struct exchange *exchange)
 {
     CHECK(MHD_add_response_header(exchange->response, MHD_HTTP_HEADER_CONNECTION, "close") == MHD_YES);
-    exchange->connection->drain = drain_open(exchange->connection->server, exchange->connection->fd,
-                                             (size_t)LIMIT_BODY_DISCARD_BYTES - exchange->discarded);
+    exchange->connection->drain =
+        drain_open(exchange->server, exchange->connection->fd, (size_t)LIMIT_BODY_DISCARD_BYTES - exchange->discarded);
     return exchange_queue(exchange);
 }
 
@@ -171,9 +197,12 @@ static enum MHD_Result exchange_refuse_headers(struct exchange *exchange)
 /* The whole request is here. */
 static enum MHD_Result exchange_ask(struct exchange *exchange)
 {
-    struct http_server *server = exchange->connection->server;
+    struct http_server *server = exchange->server;
     if (!exchange_leaves_room(exchange)) { /* now that its trailers are here, too */
         return exchange_refuse_headers(exchange);
+    }
+    if (server->closed != NULL) {
+        return MHD_NO; /* nobody would answer it any more */
     }
     exchange_count(exchange);
     exchange_move(exchange, EXCHANGE_ASKED);
@@ -190,7 +219,7 @@ static enum MHD_Result exchange_ask(struct exchange *exchange)
 /* The body is over its bound, and MHD can take an answer now. */
 static enum MHD_Result exchange_refuse(struct exchange *exchange)
 {
-    struct http_server *server = exchange->connection->server;
+    struct http_server *server = exchange->server;
     exchange_move(exchange, EXCHANGE_ASKED);
     connection_move(exchange->connection, CONNECTION_BUSY);
     server->options.body_too_large(server->options.arg, exchange);
@@ -201,7 +230,7 @@ static enum MHD_Result exchange_refuse(struct exchange *exchange)
 /* The body is over its bound and doesn't end. */
 static enum MHD_Result exchange_cut(struct exchange *exchange)
 {
-    struct http_server *server = exchange->connection->server;
+    struct http_server *server = exchange->server;
     exchange_move(exchange, EXCHANGE_CUT);
     connection_move(exchange->connection, CONNECTION_BUSY);
     server->options.body_too_large(server->options.arg, exchange);
@@ -230,6 +259,26 @@ static void exchange_write_directly(struct exchange *exchange, unsigned status, 
     exchange_move(exchange, EXCHANGE_SENDING);
 }
 
+void exchange_hand_over(struct exchange *exchange, unsigned status, struct MHD_Response *response,
+                        const struct http_header *headers, size_t n_headers)
+{
+    bool parked = exchange->state == EXCHANGE_PARKED;
+    exchange_move(exchange, EXCHANGE_ANSWERED);
+    watch_end(exchange);
+    exchange_tell_not(exchange);
+    exchange->gone = NULL;
+    exchange->status = status;
+    exchange->response = response;
+    CHECK(exchange->response != NULL);
+    for (size_t i = 0; i < n_headers; i++) {
+        CHECK(MHD_add_response_header(exchange->response, headers[i].name, headers[i].value) == MHD_YES);
+    }
+    if (parked) {
+        MHD_resume_connection(exchange->mhd);
+        server_wake(exchange->server);
+    }
+}
+
 void exchange_answer(struct exchange *exchange, unsigned status, const struct http_header *headers, size_t n_headers,
                      struct slice body)
 {
@@ -237,18 +286,8 @@ void exchange_answer(struct exchange *exchange, unsigned status, const struct ht
         exchange_write_directly(exchange, status, headers, n_headers, body);
         return;
     }
-    bool parked = exchange->state == EXCHANGE_PARKED;
-    exchange_move(exchange, EXCHANGE_ANSWERED);
-    exchange->status = status;
-    exchange->response = MHD_create_response_from_buffer(body.len, (void *)body.base, MHD_RESPMEM_MUST_COPY);
-    CHECK(exchange->response != NULL);
-    for (size_t i = 0; i < n_headers; i++) {
-        CHECK(MHD_add_response_header(exchange->response, headers[i].name, headers[i].value) == MHD_YES);
-    }
-    if (parked) {
-        MHD_resume_connection(exchange->mhd);
-        server_wake(exchange->connection->server);
-    }
+    struct MHD_Response *response = MHD_create_response_from_buffer(body.len, (void *)body.base, MHD_RESPMEM_MUST_COPY);
+    exchange_hand_over(exchange, status, response, headers, n_headers);
 }
 
 /* ---- MHD's handler ---- */
@@ -256,7 +295,7 @@ void exchange_answer(struct exchange *exchange, unsigned status, const struct ht
 static enum MHD_Result exchange_begin(struct exchange *exchange, const char *url, const char *method,
                                       const char *version)
 {
-    struct http_server *server = exchange->connection->server;
+    struct http_server *server = exchange->server;
     uint64_t length;
     if (!exchange_line_is_whole(exchange, url, version) || !exchange_read_length(exchange, &length)) {
         log_debug(server->options.log, "request refused", LOG_TEXT("reason", "its extent is ambiguous"));
@@ -312,7 +351,10 @@ enum MHD_Result exchange_handle(void *cls, struct MHD_Connection *mhd, const cha
     case EXCHANGE_ASKED:
     case EXCHANGE_CUT:
     case EXCHANGE_PARKED:
+    case EXCHANGE_STREAMING:
+    case EXCHANGE_QUIET:
     case EXCHANGE_SENDING:
+    case EXCHANGE_OVER:
         break;
     }
     check_failed("a call that MHD makes in this state", __FILE__, __LINE__);
@@ -343,5 +385,5 @@ struct slice exchange_body(const struct exchange *exchange)
 
 bool exchange_is_gone(const struct exchange *exchange)
 {
-    return socket_is_gone(exchange->connection->fd);
+    return exchange->connection == NULL || socket_is_gone(exchange->connection->fd);
 }

@@ -38,7 +38,7 @@ static enum MHD_Result search_header(void *cls, enum MHD_ValueKind kind, const c
 
 struct slice exchange_raw_header(const struct exchange *exchange, const char *name, size_t *count)
 {
-    struct header_search search = {.name = name};
+    struct header_search search = {.name = name}; /* nothing is found in a stream that is over */
     (void)MHD_get_connection_values_n(exchange->mhd, MHD_HEADER_KIND, search_header, &search);
     if (count != NULL) {
         *count = search.count;

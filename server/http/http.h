@@ -55,7 +55,8 @@ uint16_t http_port(const struct http_server *server); /* what port 0 became */
 void http_quiesce(struct http_server *server);
 size_t http_pending(const struct http_server *server); /* exchanges parked or being sent */
 size_t http_connections(const struct http_server *server);
-/* Not from inside `request`. Every parked exchange must have been answered before. Frees, then calls `closed` on the loop. */
+/* Not from inside `request`. Every parked exchange must have been answered before, and every stream ended. What clients
+ * don't take at once is lost. Frees, then calls `closed` on the loop, the last streams' `closed` before it. */
 void http_close(struct http_server *server, void (*closed)(void *arg), void *arg);
 
 struct slice exchange_method(const struct exchange *exchange);
@@ -70,15 +71,17 @@ struct slice exchange_body(const struct exchange *exchange);
 bool exchange_is_gone(const struct exchange *exchange);
 
 /* Calls `gone` once, on the loop, when the client closes or resets its connection (the end of its sending half counts)
- * before the exchange is answered; not from inside this call. The exchange is still to be answered, as always. Once for an
- * exchange, while it is parked or inside `request`. */
+ * before the exchange is answered or its stream begun; not from inside this call. The exchange is still to be answered, as
+ * always. Once for an exchange, while it is parked or inside `request`. */
 void exchange_watch(struct exchange *exchange, void (*gone)(void *arg), void *arg);
 
 /* An answer without an end, in place of exchange_answer: status and headers leave at once, the body is what exchange_write
  * brings (chunked). `room` is called on the loop when a stream that had more than half of LIMIT_STREAM_BYTES unsent has less
  * than that again; `closed`, once and last, when the connection is over: because the client went, because it was cut, or
  * after exchange_end. Neither is called from inside the functions below. Until then the exchange stays valid. A stream counts
- * in http_pending, and http_quiesce leaves it open; it is for its owner to end. */
+ * in http_pending, and http_quiesce leaves it open; it is for its owner to end. No time limit is on it before. A HEAD gets
+ * status and headers, and has ended when it begins. In place of exchange_answer means: once, while the exchange is parked
+ * or inside `request`; not inside `body_too_large`. */
 struct exchange_stream {
     void (*room)(void *arg);
     void (*closed)(void *arg);
@@ -87,10 +90,12 @@ struct exchange_stream {
 void exchange_stream_begin(struct exchange *exchange, unsigned status, const struct http_header *headers,
                            size_t n_headers, const struct exchange_stream *stream);
 /* Copies `bytes`. False when more than LIMIT_STREAM_BYTES would be unsent: nothing was taken, and the connection is cut. After
- * that, and after the client has gone, writing does nothing and is false. */
+ * that, after exchange_end, and after the client has gone, writing does nothing and is false. */
 bool exchange_write(struct exchange *exchange, struct slice bytes);
 size_t exchange_unsent(const struct exchange *exchange); /* bytes written and not yet taken by the kernel */
-void exchange_end(struct exchange *exchange);            /* what is unsent is still sent */
+/* What is unsent is still sent; a client that doesn't take it within the request timeout is cut. The connection goes on if
+ * its client may use it again. Once more does nothing. */
+void exchange_end(struct exchange *exchange);
 
 /* Once, at any time from inside `request` on. Copies status, headers and body; sends from the server's one place. */
 void exchange_answer(struct exchange *exchange, unsigned status, const struct http_header *headers, size_t n_headers,

@@ -4,16 +4,17 @@
  * client that is slow before its request line is complete has no exchange yet. A connection is in exactly one place:
  *
  *      accept ──> reading ──(whole request)──> busy ──(answer sent)──> waiting ──(request line or first bytes)──┐
- *                    ^                             └─(more bytes were here already)─┐                           │
+ *                    ^                          │  └─(more bytes were here already)─┐                           │
+ *                    │                          └─(stream ended)─> ending ─(sent)─> as from busy                │
  *                    └──────────────────────────────────────────────────────────────┴───────────────────────────┘
  *
- * `reading` and `waiting` are queues in the order of their deadlines, since every connection that enters one gets the
- * same time from now on. Who is late in `reading` has its socket shut down, and MHD closes it without an answer. MHD tells
- * nobody about the first bytes of a request line, so bytes are counted: when the socket has received more than the
- * requests so far took, a next one has begun, be it with bytes that came in one piece with the last one. A connection in
- * `waiting` is looked at a few times during each request timeout. After a request whose length isn't known (a chunked
- * one), nothing can be told from bytes any more, and the connection goes from answer to `reading` at once: what is idle
- * then lives no longer than what is slow. */
+ * All but `busy` are queues in the order of their deadlines, since every connection that enters one gets the same time
+ * from now on. Who is late in `reading` with its request, or in `ending` with taking the rest of a stream, has its socket
+ * shut down, and MHD closes it. MHD tells nobody about the first bytes of a request line, so bytes are counted: when the
+ * socket has received more than the requests so far took, a next one has begun, be it with bytes that came in one piece
+ * with the last one. A connection in `waiting` is looked at a few times during each request timeout. After a request whose
+ * length isn't known (a chunked one), nothing can be told from bytes any more, and the connection goes from answer to
+ * `reading` at once: what is idle then lives no longer than what is slow. */
 #ifndef BATON_HTTP_SERVER_H
 #define BATON_HTTP_SERVER_H
 
@@ -24,9 +25,10 @@
 #include "http/socket.h"
 
 struct drain;
+struct stream;
 
-enum connection_place { CONNECTION_READING, CONNECTION_WAITING, CONNECTION_BUSY };
-#define CONNECTION_QUEUES 2 /* reading and waiting */
+enum connection_place { CONNECTION_READING, CONNECTION_ENDING, CONNECTION_WAITING, CONNECTION_BUSY };
+#define CONNECTION_QUEUES 3 /* all but busy */
 
 struct connection {
     TAILQ_ENTRY(connection) entry; /* in the queue of its place; unused when busy */
@@ -49,13 +51,20 @@ enum exchange_state {
     EXCHANGE_ASKED,      /* the owner's callback is running, under MHD's handler */
     EXCHANGE_CUT,    /* the same, in the middle of a body that MHD lets nobody answer: the answer is written directly */
     EXCHANGE_PARKED, /* suspended until the answer comes */
-    EXCHANGE_ANSWERED, /* there is an answer; MHD's handler is to queue it */
-    EXCHANGE_SENDING,  /* MHD has the answer; what follows is its end */
+    EXCHANGE_ANSWERED,  /* there is an answer, or a stream; MHD's handler is to queue it */
+    EXCHANGE_STREAMING, /* MHD has a stream, and asks for its bytes */
+    EXCHANGE_QUIET,     /* a stream that has nothing to send: suspended until it has */
+    EXCHANGE_SENDING,   /* MHD has the answer, or all of a stream; what follows is its end */
+    EXCHANGE_OVER,      /* MHD is done with a stream, and its connection isn't ours any more; its owner is to be told */
 };
 
+/* What an owner is to be told; at most one thing at a time, since a stream that is over has no room. */
+enum exchange_call { EXCHANGE_CALL_NONE, EXCHANGE_CALL_GONE, EXCHANGE_CALL_ROOM, EXCHANGE_CALL_CLOSED };
+
 struct exchange {
-    struct connection *connection;
-    struct MHD_Connection *mhd;
+    struct http_server *server;
+    struct connection *connection; /* NULL when over … */
+    struct MHD_Connection *mhd;    /* … likewise */
     enum exchange_state state;
     char *target; /* as sent; owned */
     struct slice method;
@@ -67,6 +76,12 @@ struct exchange {
     size_t n_query;
     unsigned status;
     struct MHD_Response *response; /* owned until the exchange ends */
+    struct stream *stream;         /* owned; NULL but for a stream */
+    void (*gone)(void *arg);       /* NULL: nobody asked, or the answer is there */
+    void *gone_arg;
+    bool is_watched; /* its socket is among those that are watched for hang-ups */
+    enum exchange_call call;
+    TAILQ_ENTRY(exchange) call_entry; /* in the server's `calls` while there is one */
 };
 
 struct http_server {
@@ -74,13 +89,16 @@ struct http_server {
     struct MHD_Daemon *daemon;
     uv_poll_t epoll; /* MHD's epoll descriptor */
     uv_poll_t listening;
+    uv_poll_t watch;  /* the epoll descriptor for hang-ups */
     uv_timer_t timer; /* the earliest of MHD's timeout and our deadlines */
     uv_prepare_t prepare;
     uv_idle_t idle; /* runs while the loop must not sleep */
     int listen_fd;  /* -1 after http_quiesce */
+    int watch_fd;
     uint16_t port;
     bool wanted;        /* something happened since the last run of MHD */
     bool running;       /* inside that run */
+    bool hung_up;       /* the descriptor for hang-ups is readable */
     bool acceptable;    /* the listening socket is readable */
     bool accept_paused; /* out of descriptors or memory, until accept_resume_ms */
     bool quiesced;
@@ -89,6 +107,8 @@ struct http_server {
     size_t n_connections;
     size_t n_pending;    /* exchanges that `request` was called for and that haven't ended */
     size_t n_unanswered; /* of these, the ones without an answer */
+    size_t n_open;       /* of these, streams that may be written to */
+    TAILQ_HEAD(, exchange) calls;
     struct connection_queue queues[CONNECTION_QUEUES];
     TAILQ_HEAD(, drain) drains; /* that read, in the order of their deadlines */
     size_t n_drains;
@@ -101,6 +121,7 @@ struct http_server {
 
 void server_wake(struct http_server *server); /* MHD runs before the loop sleeps again */
 uint64_t server_now_ms(const struct http_server *server);
+unsigned server_idle_s(const struct http_server *server); /* what MHD is told: a connection on which no byte moves */
 void server_release_handle(
     struct http_server *server); /* one handle is closed; after the last one the server is freed */
 void connection_move(struct connection *connection, enum connection_place place);
@@ -112,7 +133,38 @@ void *exchange_open(void *cls, const char *target, struct MHD_Connection *mhd);
 enum MHD_Result exchange_handle(void *cls, struct MHD_Connection *mhd, const char *url, const char *method,
                                 const char *version, const char *upload, size_t *upload_len, void **context);
 void exchange_completed(void *cls, struct MHD_Connection *mhd, void **context, enum MHD_RequestTerminationCode code);
-void exchange_close(struct exchange *exchange); /* frees */
+void exchange_move(struct exchange *exchange, enum exchange_state to); /* the only door */
+/* Gives MHD what there is to answer with, from its handler at once or after resuming it. */
+void exchange_hand_over(struct exchange *exchange, unsigned status, struct MHD_Response *response,
+                        const struct http_header *headers, size_t n_headers);
+/* MHD is done with it. A stream lives on until its owner has been told; anything else is freed. */
+void exchange_finish(struct exchange *exchange);
+void exchange_free(struct exchange *exchange);
+
+/* ---- stream.c ---- */
+
+void stream_queued(struct exchange *exchange);    /* MHD has it now */
+void stream_cut(struct exchange *exchange);       /* its client has gone, or doesn't read: shuts the socket down */
+void stream_completed(struct exchange *exchange); /* MHD is done with it, and has its connection still */
+void stream_finish(struct exchange *exchange);    /* takes it off its connection; its owner is told later */
+void stream_call(struct exchange *exchange, enum exchange_call call);
+void stream_free(struct stream *stream); /* NULL does nothing */
+
+/* ---- tell.c: the calls to owners ---- */
+
+void exchange_tell_later(struct exchange *exchange, enum exchange_call call); /* in place of what it was to be told */
+void exchange_tell_not(struct exchange *exchange);
+void server_tell(struct http_server *server, size_t n); /* makes up to `n` calls */
+
+/* ---- watch_uv.c: who hangs up ---- */
+
+enum error watch_open(struct http_server *server, struct error_text *text) MUST_CHECK;
+void watch_start(struct http_server *server); /* its handle, on the loop */
+void watch_close(struct http_server *server); /* but for its handle */
+void watch_begin(
+    struct exchange *exchange);            /* until watch_end, or the hang-up, which is seen also when it was before */
+void watch_end(struct exchange *exchange); /* nothing, when it isn't watched */
+void watch_collect(struct http_server *server);
 
 /* ---- head.c ---- */
 

@@ -1,8 +1,9 @@
 /* server: MHD on the loop.
  *
- * Everything that may need MHD (its epoll descriptor, the timer, a new connection, an answer to a parked exchange) only
- * sets `wanted` and keeps the loop from sleeping; server_turn, just before the loop sleeps, is the one place that runs
- * MHD. So MHD's callbacks, and with them `request`, always come from there, and never from inside one another.
+ * Everything that may need MHD (its epoll descriptor, the timer, a new connection, an answer to a parked exchange, bytes
+ * for a quiet stream) only sets `wanted` and keeps the loop from sleeping; server_turn, just before the loop sleeps, is
+ * the one place that runs MHD. So MHD's callbacks, and with them `request`, always come from there, and never from inside
+ * one another; owners are told of everything else behind them, when MHD has run.
  *
  * Connections are accepted here and not by MHD, which spins on the listening socket when descriptors run out. */
 #include <errno.h>
@@ -88,7 +89,7 @@ static void connection_close(struct http_server *server, void **context)
     struct connection *connection = *context;
     *context = NULL;
     if (connection->exchange != NULL) { /* MHD gave the connection up without telling the end of its request */
-        exchange_close(connection->exchange);
+        exchange_finish(connection->exchange);
     }
     connection_leave(connection);
     if (connection->drain != NULL) {
@@ -109,14 +110,14 @@ static void server_notify_connection(void *cls, struct MHD_Connection *mhd, void
     }
 }
 
-/* Shuts down the sockets of those whose time to finish a request is over; MHD sees it and closes them. */
-static void server_expire_reading(struct http_server *server, uint64_t now_ms)
+/* Shuts down the sockets of those whose time to finish a request, or to take the rest of a stream, is over; MHD sees it and
+ * closes them. */
+static void server_expire_late(struct http_server *server, enum connection_place place, uint64_t now_ms)
 {
     struct connection *connection;
-    while ((connection = TAILQ_FIRST(&server->queues[CONNECTION_READING])) != NULL &&
-           connection->deadline_ms <= now_ms) {
+    while ((connection = TAILQ_FIRST(&server->queues[place])) != NULL && connection->deadline_ms <= now_ms) {
         (void)shutdown(connection->fd, SHUT_RDWR);
-        connection_move(connection, CONNECTION_READING); /* until MHD has closed it */
+        connection_move(connection, place); /* until MHD has closed it */
     }
 }
 
@@ -132,7 +133,8 @@ static void server_look_at_waiting(struct http_server *server, uint64_t now_ms)
 static void server_expire(struct http_server *server)
 {
     uint64_t now_ms = server_now_ms(server);
-    server_expire_reading(server, now_ms);
+    server_expire_late(server, CONNECTION_READING, now_ms);
+    server_expire_late(server, CONNECTION_ENDING, now_ms);
     server_look_at_waiting(server, now_ms);
     drain_expire(server, now_ms);
 }
@@ -282,7 +284,11 @@ static void server_turn(uv_prepare_t *prepare)
     server_accept(server);
     server_run(server);
     server_watch_listening(server);
-    server_schedule(server);
+    watch_collect(server);
+    server_tell(server, LIMIT_HTTP_CALLS);
+    if (server->closed == NULL) { /* else one of those that were told has closed it */
+        server_schedule(server);
+    }
 }
 
 static void epoll_ready(uv_poll_t *poll, int status, int events)
@@ -305,17 +311,21 @@ static void server_log_mhd(void *cls, const char *format, va_list arguments)
     }
 }
 
-static struct MHD_Daemon *server_start_daemon(struct http_server *server)
+unsigned server_idle_s(const struct http_server *server)
 {
     unsigned request_s = server->options.request_timeout_ms / 1000 + 1;
-    unsigned idle_s = request_s > LIMIT_HTTP_IDLE_S ? request_s : LIMIT_HTTP_IDLE_S;
-    return MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ERROR_LOG, 0,
-                            NULL, NULL, exchange_handle, server, MHD_OPTION_EXTERNAL_LOGGER, server_log_mhd, server,
-                            MHD_OPTION_URI_LOG_CALLBACK, exchange_open, server, MHD_OPTION_NOTIFY_COMPLETED,
-                            exchange_completed, server, MHD_OPTION_NOTIFY_CONNECTION, server_notify_connection, server,
-                            MHD_OPTION_CONNECTION_LIMIT, (unsigned)server->options.connections,
-                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)LIMIT_HTTP_HEADER_BYTES,
-                            MHD_OPTION_CONNECTION_TIMEOUT, idle_s, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
+    return request_s > LIMIT_HTTP_IDLE_S ? request_s : LIMIT_HTTP_IDLE_S;
+}
+
+static struct MHD_Daemon *server_start_daemon(struct http_server *server)
+{
+    return MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ERROR_LOG, 0, NULL, NULL,
+        exchange_handle, server, MHD_OPTION_EXTERNAL_LOGGER, server_log_mhd, server, MHD_OPTION_URI_LOG_CALLBACK,
+        exchange_open, server, MHD_OPTION_NOTIFY_COMPLETED, exchange_completed, server, MHD_OPTION_NOTIFY_CONNECTION,
+        server_notify_connection, server, MHD_OPTION_CONNECTION_LIMIT, (unsigned)server->options.connections,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)LIMIT_HTTP_HEADER_BYTES, MHD_OPTION_CONNECTION_TIMEOUT,
+        server_idle_s(server), MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
 }
 
 /* All that can fail is done; nothing here can. */
@@ -327,7 +337,8 @@ static void server_open_handles(struct http_server *server, int epoll_fd)
     CHECK(uv_timer_init(loop, &server->timer) == 0);
     CHECK(uv_prepare_init(loop, &server->prepare) == 0);
     CHECK(uv_idle_init(loop, &server->idle) == 0);
-    server->n_handles = 5;
+    watch_start(server);
+    server->n_handles = 6;
     server->epoll.data = server;
     server->listening.data = server;
     server->timer.data = server;
@@ -348,20 +359,31 @@ enum error http_open(const struct http_options *options, struct http_server **se
         TAILQ_INIT(&opened->queues[i]);
     }
     TAILQ_INIT(&opened->drains);
+    TAILQ_INIT(&opened->calls);
     enum error error = listen_open(options->listen_host, options->listen_port, &opened->listen_fd, &opened->port, text);
     if (error != ERROR_NONE) {
-        free(opened);
-        return error;
+        goto free_server;
+    }
+    error = watch_open(opened, text);
+    if (error != ERROR_NONE) {
+        goto close_listening;
     }
     opened->daemon = server_start_daemon(opened);
     if (opened->daemon == NULL) {
-        (void)close(opened->listen_fd);
-        free(opened);
-        return error_set(text, ERROR_NETWORK, "libmicrohttpd doesn't start: %s", strerror(errno));
+        error = error_set(text, ERROR_NETWORK, "libmicrohttpd doesn't start: %s", strerror(errno));
+        goto close_watch;
     }
     server_open_handles(opened, MHD_get_daemon_info(opened->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd);
     *server = opened;
     return ERROR_NONE;
+
+close_watch:
+    watch_close(opened);
+close_listening:
+    (void)close(opened->listen_fd);
+free_server:
+    free(opened);
+    return error;
 }
 
 uint16_t http_port(const struct http_server *server)
@@ -404,6 +426,8 @@ void server_release_handle(struct http_server *server)
     CHECK(server->n_handles > 0);
     server->n_handles--;
     if (server->n_handles == 0) {
+        server_tell(server, SIZE_MAX); /* streams that ended with the server */
+        CHECK(server->n_pending == 0);
         void (*closed)(void *arg) = server->closed;
         void *arg = server->closed_arg;
         free(server);
@@ -418,17 +442,20 @@ static void handle_closed(uv_handle_t *handle)
 
 void http_close(struct http_server *server, void (*closed)(void *arg), void *arg)
 {
-    CHECK(!server->running && server->n_unanswered == 0);
+    CHECK(!server->running && server->n_unanswered == 0 && server->n_open == 0);
     server->closed = closed;
     server->closed_arg = arg;
     http_quiesce(server);
     server_run(server); /* what was answered last gets on its way */
     CHECK(uv_poll_stop(&server->epoll) == 0);
     MHD_stop_daemon(server->daemon);
-    CHECK(server->n_connections == 0 && server->n_pending == 0);
+    CHECK(server->n_connections == 0);
     drain_expire(server, UINT64_MAX);
+    CHECK(uv_poll_stop(&server->watch) == 0);
+    watch_close(server);
     uv_close((uv_handle_t *)&server->epoll, handle_closed);
     uv_close((uv_handle_t *)&server->listening, handle_closed);
+    uv_close((uv_handle_t *)&server->watch, handle_closed);
     uv_close((uv_handle_t *)&server->timer, handle_closed);
     uv_close((uv_handle_t *)&server->prepare, handle_closed);
     uv_close((uv_handle_t *)&server->idle, handle_closed);

@@ -39,6 +39,7 @@ enum queue_class queue_class_of(enum frame_kind kind)
         return QUEUE_RAFT;
     case FRAME_OPERATIONS:
     case FRAME_OUTCOMES:
+    case FRAME_CANCEL:
     case FRAME_READ_INDEX:
     case FRAME_READ_INDEX_RESULT:
         return QUEUE_OPERATIONS;

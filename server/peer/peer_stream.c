@@ -384,7 +384,7 @@ static void stream_take_frame(struct stream *stream, enum frame_kind kind, struc
     struct peer_set *set = stream->set;
     struct frame frame;
     struct error_text text = {""};
-    size_t decoded_bytes = 64 * body.len + 4096;
+    size_t decoded_bytes = frame_memory_factor(kind) * body.len + 4096;
     set->arena.limit = decoded_bytes < LIMIT_FRAME_DECODED_BYTES ? decoded_bytes : LIMIT_FRAME_DECODED_BYTES;
     if (frame_decode(kind, body, &set->arena, &frame, &text) != ERROR_NONE) {
         stream_refuse(stream, NOTE_FRAME, "a %s that isn't well formed: %s", frame_kind_name(kind), text.text);

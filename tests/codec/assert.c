@@ -27,6 +27,46 @@ void assert_policy_equal(const struct policy *a, const struct policy *b)
     assert_int_equal(a->slots, b->slots);
     assert_int_equal(a->max_attempts, b->max_attempts);
     assert_slice_equal(a->description, b->description);
+    assert_slice_equal(a->group, b->group);
+    assert_int_equal(a->expected_every_ms, b->expected_every_ms);
+}
+
+static void assert_renew_equal(const struct renew_command *a, const struct renew_command *b)
+{
+    assert_slice_equal(a->schedule_id, b->schedule_id);
+    assert_int_equal(a->token, b->token);
+    assert_int_equal(a->has_ttl, b->has_ttl);
+    assert_int_equal(a->ttl_ms, b->ttl_ms);
+}
+
+static void assert_newer_command_equal(const struct command *a, const struct command *b)
+{
+    switch (a->kind) {
+    case COMMAND_RENEW_BATCH:
+        assert_int_equal(a->renew_batch.n_renewals, b->renew_batch.n_renewals);
+        for (size_t i = 0; i < a->renew_batch.n_renewals; i++) {
+            assert_renew_equal(&a->renew_batch.renewals[i], &b->renew_batch.renewals[i]);
+        }
+        break;
+    case COMMAND_PUT_GROUP:
+        assert_slice_equal(a->put_group.name, b->put_group.name);
+        assert_int_equal(a->put_group.slots, b->put_group.slots);
+        break;
+    case COMMAND_DELETE_GROUP:
+        assert_slice_equal(a->delete_group.name, b->delete_group.name);
+        break;
+    case COMMAND_PUT_FREEZE:
+        assert_slice_equal(a->put_freeze.scope, b->put_freeze.scope);
+        assert_slice_equal(a->put_freeze.actor, b->put_freeze.actor);
+        assert_slice_equal(a->put_freeze.reason, b->put_freeze.reason);
+        assert_int_equal(a->put_freeze.ttl_ms, b->put_freeze.ttl_ms);
+        break;
+    case COMMAND_DELETE_FREEZE:
+        assert_slice_equal(a->delete_freeze.scope, b->delete_freeze.scope);
+        break;
+    default:
+        fail();
+    }
 }
 
 void assert_command_equal(const struct command *a, const struct command *b)
@@ -50,10 +90,7 @@ void assert_command_equal(const struct command *a, const struct command *b)
         assert_int_equal(a->acquire.estimate_ms, b->acquire.estimate_ms);
         break;
     case COMMAND_RENEW:
-        assert_slice_equal(a->renew.schedule_id, b->renew.schedule_id);
-        assert_int_equal(a->renew.token, b->renew.token);
-        assert_int_equal(a->renew.has_ttl, b->renew.has_ttl);
-        assert_int_equal(a->renew.ttl_ms, b->renew.ttl_ms);
+        assert_renew_equal(&a->renew, &b->renew);
         break;
     case COMMAND_RELEASE:
         assert_slice_equal(a->release.schedule_id, b->release.schedule_id);
@@ -78,6 +115,8 @@ void assert_command_equal(const struct command *a, const struct command *b)
         assert_int_equal(a->revoke.token, b->revoke.token);
         assert_int_equal(a->revoke.force, b->revoke.force);
         break;
+    default:
+        assert_newer_command_equal(a, b);
     }
 }
 
@@ -114,6 +153,27 @@ static void assert_run_equal(const struct run_view *a, const struct run_view *b)
     assert_int_equal(a->is_newly_freed, b->is_newly_freed);
 }
 
+static void assert_terms_equal(const struct outcome *a, const struct outcome *b)
+{
+    assert_int_equal(a->has_group, b->has_group);
+    if (a->has_group) {
+        assert_slice_equal(a->group.name, b->group.name);
+        assert_int_equal(a->group.slots, b->group.slots);
+        assert_int_equal(a->group.held, b->group.held);
+        assert_int_equal(a->group.schedules, b->group.schedules);
+    }
+    assert_int_equal(a->has_freeze, b->has_freeze);
+    if (a->has_freeze) {
+        assert_slice_equal(a->freeze.scope, b->freeze.scope);
+        assert_slice_equal(a->freeze.actor, b->freeze.actor);
+        assert_slice_equal(a->freeze.reason, b->freeze.reason);
+        assert_int_equal(a->freeze.ttl_ms, b->freeze.ttl_ms);
+        assert_int_equal(a->freeze.remaining_ms, b->freeze.remaining_ms);
+        assert_int_equal(a->freeze.created_wall_ms, b->freeze.created_wall_ms);
+        assert_int_equal(a->freeze.expires_wall_ms, b->freeze.expires_wall_ms);
+    }
+}
+
 void assert_outcome_equal(const struct outcome *a, const struct outcome *b)
 {
     assert_int_equal(a->code, b->code);
@@ -147,6 +207,11 @@ void assert_outcome_equal(const struct outcome *a, const struct outcome *b)
     assert_int_equal(a->maximum_ms, b->maximum_ms);
     assert_int_equal(a->estimate_ms, b->estimate_ms);
     assert_int_equal(a->margin_ms, b->margin_ms);
+    assert_terms_equal(a, b);
+    assert_int_equal(a->n_results, b->n_results);
+    for (size_t i = 0; i < a->n_results; i++) {
+        assert_outcome_equal(&a->results[i], &b->results[i]);
+    }
 }
 
 void assert_entry_equal(const struct entry *a, const struct entry *b)
@@ -160,193 +225,6 @@ void assert_entry_equal(const struct entry *a, const struct entry *b)
     assert_int_equal(a->n_commands, b->n_commands);
     for (size_t i = 0; i < a->n_commands; i++) {
         assert_command_equal(&a->commands[i], &b->commands[i]);
-    }
-}
-
-/* ---- frames ---- */
-
-static void assert_hello_equal(const struct frame_hello *a, const struct frame_hello *b)
-{
-    assert_int_equal(a->protocol_oldest, b->protocol_oldest);
-    assert_int_equal(a->protocol_newest, b->protocol_newest);
-    assert_int_equal(a->rules_oldest, b->rules_oldest);
-    assert_int_equal(a->rules_newest, b->rules_newest);
-    assert_int_equal(a->state_oldest, b->state_oldest);
-    assert_int_equal(a->state_newest, b->state_newest);
-    assert_int_equal(a->founding, b->founding);
-    assert_int_equal(a->keyed, b->keyed);
-    assert_memory_equal(a->cluster_id, b->cluster_id, sizeof a->cluster_id);
-    assert_memory_equal(a->incarnation, b->incarnation, sizeof a->incarnation);
-    assert_memory_equal(a->run_id, b->run_id, sizeof a->run_id);
-    assert_memory_equal(a->nonce, b->nonce, sizeof a->nonce);
-    assert_int_equal(a->connection_number, b->connection_number);
-    assert_slice_equal(a->name, b->name);
-    assert_slice_equal(a->to, b->to);
-    assert_slice_equal(a->http_address, b->http_address);
-}
-
-static void assert_founding_answer_equal(const struct frame_founding_answer *a, const struct frame_founding_answer *b)
-{
-    assert_slice_equal(a->spec, b->spec);
-    assert_slice_equal(a->name, b->name);
-    assert_memory_equal(a->incarnation, b->incarnation, sizeof a->incarnation);
-    assert_int_equal(a->state, b->state);
-    assert_int_equal(a->n_founders, b->n_founders);
-    for (size_t i = 0; i < a->n_founders; i++) {
-        assert_slice_equal(a->founders[i].name, b->founders[i].name);
-        assert_memory_equal(a->founders[i].incarnation, b->founders[i].incarnation, 16);
-    }
-}
-
-static void assert_append_entries_equal(const struct frame_append_entries *a, const struct frame_append_entries *b)
-{
-    assert_int_equal(a->term, b->term);
-    assert_int_equal(a->prev_log_index, b->prev_log_index);
-    assert_int_equal(a->prev_log_term, b->prev_log_term);
-    assert_int_equal(a->leader_commit, b->leader_commit);
-    assert_int_equal(a->n_entries, b->n_entries);
-    for (size_t i = 0; i < a->n_entries; i++) {
-        assert_int_equal(a->entries[i].term, b->entries[i].term);
-        assert_int_equal(a->entries[i].type, b->entries[i].type);
-        assert_slice_equal(a->entries[i].data, b->entries[i].data);
-    }
-}
-
-static void assert_install_snapshot_equal(const struct frame_install_snapshot *a,
-                                          const struct frame_install_snapshot *b)
-{
-    assert_int_equal(a->term, b->term);
-    assert_int_equal(a->last_index, b->last_index);
-    assert_int_equal(a->last_term, b->last_term);
-    assert_int_equal(a->configuration_index, b->configuration_index);
-    assert_slice_equal(a->configuration, b->configuration);
-    assert_int_equal(a->size, b->size);
-    assert_int_equal(a->chunks, b->chunks);
-    assert_int_equal(a->checksum, b->checksum);
-}
-
-static void assert_operations_equal(const struct frame_operations *a, const struct frame_operations *b)
-{
-    assert_memory_equal(a->run_id, b->run_id, sizeof a->run_id);
-    assert_int_equal(a->sequence, b->sequence);
-    assert_int_equal(a->n_operations, b->n_operations);
-    for (size_t i = 0; i < a->n_operations; i++) {
-        assert_int_equal(a->operations[i].number, b->operations[i].number);
-        assert_command_equal(&a->operations[i].command, &b->operations[i].command);
-    }
-}
-
-static void assert_outcomes_equal(const struct frame_outcomes *a, const struct frame_outcomes *b)
-{
-    assert_memory_equal(a->run_id, b->run_id, sizeof a->run_id);
-    assert_int_equal(a->index, b->index);
-    assert_int_equal(a->n_results, b->n_results);
-    for (size_t i = 0; i < a->n_results; i++) {
-        assert_int_equal(a->results[i].number, b->results[i].number);
-        assert_int_equal(a->results[i].status, b->results[i].status);
-        assert_int_equal(a->results[i].holders_of, b->results[i].holders_of);
-        if (a->results[i].status == OPERATION_APPLIED) {
-            assert_outcome_equal(&a->results[i].outcome, &b->results[i].outcome);
-        }
-    }
-}
-
-static void assert_raft_frame_equal(const struct frame *a, const struct frame *b)
-{
-    switch (a->kind) {
-    case FRAME_REQUEST_VOTE:
-        assert_int_equal(a->request_vote.term, b->request_vote.term);
-        assert_int_equal(a->request_vote.candidate_id, b->request_vote.candidate_id);
-        assert_int_equal(a->request_vote.last_log_index, b->request_vote.last_log_index);
-        assert_int_equal(a->request_vote.last_log_term, b->request_vote.last_log_term);
-        assert_int_equal(a->request_vote.disrupt_leader, b->request_vote.disrupt_leader);
-        assert_int_equal(a->request_vote.pre_vote, b->request_vote.pre_vote);
-        break;
-    case FRAME_REQUEST_VOTE_RESULT:
-        assert_int_equal(a->request_vote_result.term, b->request_vote_result.term);
-        assert_int_equal(a->request_vote_result.vote_granted, b->request_vote_result.vote_granted);
-        assert_int_equal(a->request_vote_result.pre_vote, b->request_vote_result.pre_vote);
-        assert_int_equal(a->request_vote_result.features, b->request_vote_result.features);
-        assert_int_equal(a->request_vote_result.capacity, b->request_vote_result.capacity);
-        break;
-    case FRAME_APPEND_ENTRIES:
-        assert_append_entries_equal(&a->append_entries, &b->append_entries);
-        break;
-    case FRAME_APPEND_ENTRIES_RESULT:
-        assert_int_equal(a->append_entries_result.term, b->append_entries_result.term);
-        assert_int_equal(a->append_entries_result.rejected, b->append_entries_result.rejected);
-        assert_int_equal(a->append_entries_result.last_log_index, b->append_entries_result.last_log_index);
-        assert_int_equal(a->append_entries_result.features, b->append_entries_result.features);
-        assert_int_equal(a->append_entries_result.capacity, b->append_entries_result.capacity);
-        break;
-    case FRAME_INSTALL_SNAPSHOT:
-        assert_install_snapshot_equal(&a->install_snapshot, &b->install_snapshot);
-        break;
-    case FRAME_TIMEOUT_NOW:
-        assert_int_equal(a->timeout_now.term, b->timeout_now.term);
-        assert_int_equal(a->timeout_now.last_log_index, b->timeout_now.last_log_index);
-        assert_int_equal(a->timeout_now.last_log_term, b->timeout_now.last_log_term);
-        break;
-    default:
-        fail();
-    }
-}
-
-static void assert_snapshot_frame_equal(const struct frame *a, const struct frame *b)
-{
-    if (a->kind == FRAME_SNAPSHOT_CHUNK) {
-        assert_int_equal(a->snapshot_chunk.last_index, b->snapshot_chunk.last_index);
-        assert_int_equal(a->snapshot_chunk.last_term, b->snapshot_chunk.last_term);
-        assert_int_equal(a->snapshot_chunk.number, b->snapshot_chunk.number);
-        assert_slice_equal(a->snapshot_chunk.bytes, b->snapshot_chunk.bytes);
-    } else {
-        assert_int_equal(a->snapshot_ack.last_index, b->snapshot_ack.last_index);
-        assert_int_equal(a->snapshot_ack.last_term, b->snapshot_ack.last_term);
-        assert_int_equal(a->snapshot_ack.next, b->snapshot_ack.next);
-        assert_int_equal(a->snapshot_ack.refused, b->snapshot_ack.refused);
-    }
-}
-
-void assert_frame_equal(const struct frame *a, const struct frame *b)
-{
-    assert_int_equal(a->kind, b->kind);
-    switch (a->kind) {
-    case FRAME_HELLO:
-        assert_hello_equal(&a->hello, &b->hello);
-        break;
-    case FRAME_PROOF:
-        assert_memory_equal(a->proof.mac, b->proof.mac, sizeof a->proof.mac);
-        break;
-    case FRAME_FOUNDING_QUESTION:
-        assert_slice_equal(a->founding_question.spec, b->founding_question.spec);
-        assert_slice_equal(a->founding_question.name, b->founding_question.name);
-        assert_memory_equal(a->founding_question.incarnation, b->founding_question.incarnation, 16);
-        break;
-    case FRAME_FOUNDING_ANSWER:
-        assert_founding_answer_equal(&a->founding_answer, &b->founding_answer);
-        break;
-    case FRAME_OPERATIONS:
-        assert_operations_equal(&a->operations, &b->operations);
-        break;
-    case FRAME_OUTCOMES:
-        assert_outcomes_equal(&a->outcomes, &b->outcomes);
-        break;
-    case FRAME_READ_INDEX:
-        assert_memory_equal(a->read_index.run_id, b->read_index.run_id, 16);
-        assert_int_equal(a->read_index.number, b->read_index.number);
-        break;
-    case FRAME_READ_INDEX_RESULT:
-        assert_memory_equal(a->read_index_result.run_id, b->read_index_result.run_id, 16);
-        assert_int_equal(a->read_index_result.number, b->read_index_result.number);
-        assert_int_equal(a->read_index_result.status, b->read_index_result.status);
-        assert_int_equal(a->read_index_result.index, b->read_index_result.index);
-        break;
-    case FRAME_SNAPSHOT_CHUNK:
-    case FRAME_SNAPSHOT_ACK:
-        assert_snapshot_frame_equal(a, b);
-        break;
-    default:
-        assert_raft_frame_equal(a, b);
     }
 }
 

@@ -31,6 +31,34 @@ bool lock_table_frozen_next(struct lock_table_frozen *frozen, struct schedule_im
     return true;
 }
 
+uint64_t lock_table_frozen_groups(const struct lock_table_frozen *frozen)
+{
+    return frozen->n_groups;
+}
+
+uint64_t lock_table_frozen_freezes(const struct lock_table_frozen *frozen)
+{
+    return frozen->n_freezes;
+}
+
+bool lock_table_frozen_next_group(struct lock_table_frozen *frozen, struct group_image *image)
+{
+    if (frozen->groups_given == frozen->n_groups) {
+        return false;
+    }
+    *image = frozen->groups[frozen->groups_given++];
+    return true;
+}
+
+bool lock_table_frozen_next_freeze(struct lock_table_frozen *frozen, struct freeze_image *image)
+{
+    if (frozen->freezes_given == frozen->n_freezes) {
+        return false;
+    }
+    *image = frozen->freezes[frozen->freezes_given++];
+    return true;
+}
+
 static void assert_table_equal(const struct table_image *a, const struct table_image *b)
 {
     assert_int_equal(a->now_ms, b->now_ms);
@@ -53,6 +81,7 @@ static void assert_grant_image_equal(const struct grant_image *a, const struct g
     assert_int_equal(a->max_ttl_ms, b->max_ttl_ms);
     assert_slice_equal(a->metadata, b->metadata);
     assert_int_equal(a->is_revoking, b->is_revoking);
+    assert_slice_equal(a->group, b->group);
 }
 
 static void assert_run_image_equal(const struct run_image *a, const struct run_image *b)
@@ -132,14 +161,42 @@ static size_t touch(struct slice slice)
     return sum;
 }
 
+enum error lock_table_load_group(struct lock_table *table, const struct group_image *image)
+{
+    if (table->expected != NULL) {
+        const struct group_image *expected = &table->expected->groups[table->groups];
+        assert_slice_equal(expected->name, image->name);
+        assert_int_equal(expected->slots, image->slots);
+    }
+    table->touched += touch(image->name);
+    table->groups++;
+    return table->answer;
+}
+
+enum error lock_table_load_freeze(struct lock_table *table, const struct freeze_image *image)
+{
+    if (table->expected != NULL) {
+        const struct freeze_image *expected = &table->expected->freezes[table->freezes];
+        assert_slice_equal(expected->scope, image->scope);
+        assert_slice_equal(expected->actor, image->actor);
+        assert_slice_equal(expected->reason, image->reason);
+        assert_int_equal(expected->ttl_ms, image->ttl_ms);
+        assert_int_equal(expected->deadline_ms, image->deadline_ms);
+        assert_int_equal(expected->created_wall_ms, image->created_wall_ms);
+    }
+    table->touched += touch(image->scope) + touch(image->actor) + touch(image->reason);
+    table->freezes++;
+    return table->answer;
+}
+
 enum error lock_table_load_schedule(struct lock_table *table, const struct schedule_image *image)
 {
     if (table->expected != NULL) {
         assert_schedule_equal(&table->expected->schedules[table->taken], image);
     }
-    table->touched += touch(image->id) + touch(image->policy.policy.description);
+    table->touched += touch(image->id) + touch(image->policy.policy.description) + touch(image->policy.policy.group);
     for (size_t i = 0; i < image->n_grants; i++) {
-        table->touched += touch(image->grants[i].metadata);
+        table->touched += touch(image->grants[i].metadata) + touch(image->grants[i].group);
     }
     for (size_t i = 0; i < image->n_runs; i++) {
         const struct run_image *run = &image->runs[i];
@@ -251,6 +308,51 @@ const struct schedule_image *image_two_schedules(struct arena *arena)
     return schedules;
 }
 
+const struct group_image *image_two_groups(struct arena *arena)
+{
+    struct group_image *groups = arena_alloc(arena, 2 * sizeof *groups);
+    groups[0] = (struct group_image){.name = slice_of("db"), .slots = 300};
+    groups[1] = (struct group_image){.name = slice_of("none")};
+    return groups;
+}
+
+const struct freeze_image *image_two_freezes(struct arena *arena)
+{
+    struct freeze_image *freezes = arena_alloc(arena, 2 * sizeof *freezes);
+    freezes[0] = (struct freeze_image){
+        .scope = slice_of("*"),
+        .actor = slice_of("root@host"),
+        .reason = slice_of("w\xc3\xa4rtung"),
+        .ttl_ms = 3600000,
+        .deadline_ms = 3601000,
+        .created_wall_ms = -1,
+    };
+    freezes[1] = freezes[0];
+    freezes[1].scope = slice_of("db-*");
+    freezes[1].created_wall_ms = 1767323045000;
+    return freezes;
+}
+
+const struct schedule_image *image_schedule_in_group(struct arena *arena)
+{
+    struct grant_image *grants = arena_alloc(arena, sizeof *grants);
+    grants[0] = fixed_grants[0];
+    grants[0].group = slice_of("none");
+    struct schedule_image *schedule = arena_alloc(arena, sizeof *schedule);
+    *schedule = (struct schedule_image){
+        .id = slice_of("db-main"),
+        .has_policy = true,
+        .policy = fixed_policy(),
+        .grants = grants,
+        .n_grants = 1,
+        .runs = fixed_runs(arena),
+        .n_runs = 2,
+    };
+    schedule->policy.policy.group = slice_of("db");
+    schedule->policy.policy.expected_every_ms = 86400000;
+    return schedule;
+}
+
 static const struct grant_image *longest_grants(struct arena *arena, size_t n)
 {
     struct command longest;
@@ -268,6 +370,7 @@ static const struct grant_image *longest_grants(struct arena *arena, size_t n)
             .max_ttl_ms = UINT64_MAX,
             .metadata = longest.acquire.metadata,
             .is_revoking = true,
+            .group = sample_long(arena, LIMIT_NAME_BYTES),
         };
     }
     return grants;
@@ -328,7 +431,9 @@ void image_longest_schedule(struct arena *arena, uint32_t slots, struct schedule
                               .min_hold_ms = LIMIT_NUMBER_MAX,
                               .slots = LIMIT_SLOTS,
                               .max_attempts = LIMIT_ATTEMPTS,
-                              .description = sample_long(arena, LIMIT_REASON_BYTES)},
+                              .description = sample_long(arena, LIMIT_REASON_BYTES),
+                              .group = sample_long(arena, LIMIT_NAME_BYTES),
+                              .expected_every_ms = LIMIT_NUMBER_MAX},
                    .created_ms = UINT64_MAX},
         .has_success = true,
         .last_success_ms = UINT64_MAX,

@@ -7,8 +7,6 @@
 
 #include <cmocka.h>
 
-#define ARENA_FACTOR 64u
-
 int fixture_setup(void **state)
 {
     struct fixture *fixture = calloc(1, sizeof *fixture);
@@ -40,7 +38,7 @@ int fixture_teardown(void **state)
 
 static enum error decode(struct fixture *fixture, enum frame_kind kind, struct slice body, struct error_text *text)
 {
-    size_t limit = ARENA_FACTOR * body.len;
+    size_t limit = frame_memory_factor(kind) * body.len;
     arena_close(&fixture->arena);
     arena_init(&fixture->arena, limit == 0 ? 1 : limit); /* 0 would be no limit */
     return frame_decode(kind, body, &fixture->arena, &fixture->frame, text);

@@ -9,7 +9,7 @@
 
 #include "base/limits.h"
 
-static void fill(uint8_t *bytes, size_t len, uint8_t first)
+void sample_fill(uint8_t *bytes, size_t len, uint8_t first)
 {
     for (size_t i = 0; i < len; i++) {
         bytes[i] = (uint8_t)(first + i);
@@ -119,7 +119,7 @@ void sample_entry(struct arena *arena, struct entry *entry)
 {
     const size_t n = 14;
     *entry = (struct entry){.batch = 7, .now_ms = 1000, .wall_ms = -1, .no_growth = true, .rules_version = 1};
-    fill(entry->run_id, sizeof entry->run_id, 0x10);
+    sample_fill(entry->run_id, sizeof entry->run_id, 0x10);
     struct command *commands = arena_alloc(arena, n * sizeof *commands);
     commands[0] = fixed_noop;
     commands[1] = fixed_leader;
@@ -153,11 +153,11 @@ static void fixed_hello(struct frame_hello *hello, bool full)
         .name = slice_of("n1"),
         .keyed = full,
     };
-    fill(hello->incarnation, 16, 0x20);
-    fill(hello->run_id, 16, 0x30);
-    fill(hello->nonce, 32, 0x40);
+    sample_fill(hello->incarnation, 16, 0x20);
+    sample_fill(hello->run_id, 16, 0x30);
+    sample_fill(hello->nonce, 32, 0x40);
     if (full) {
-        fill(hello->cluster_id, 16, 0x10);
+        sample_fill(hello->cluster_id, 16, 0x10);
         hello->to = slice_of("n2");
         hello->http_address = slice_of("[::1]:7420");
     }
@@ -202,18 +202,18 @@ static void fixed_founding(struct arena *arena, struct frame *question, struct f
     question->kind = FRAME_FOUNDING_QUESTION;
     question->founding_question.spec = slice_of("n1=a:1:2,n2=b:1:2");
     question->founding_question.name = slice_of("n2");
-    fill(question->founding_question.incarnation, 16, 0x50);
+    sample_fill(question->founding_question.incarnation, 16, 0x50);
     answer->kind = FRAME_FOUNDING_ANSWER;
     answer->founding_answer.spec = slice_of("n1=a:1:2,n2=b:1:2");
     answer->founding_answer.name = slice_of("n1");
     answer->founding_answer.state = FOUNDING_EMPTY;
-    fill(answer->founding_answer.incarnation, 16, 0x60);
+    sample_fill(answer->founding_answer.incarnation, 16, 0x60);
     *list = *answer;
     struct frame_member *founders = arena_alloc(arena, 2 * sizeof *founders);
     founders[0].name = slice_of("n1");
     founders[1].name = slice_of("n2");
-    fill(founders[0].incarnation, 16, 0x60);
-    fill(founders[1].incarnation, 16, 0x50);
+    sample_fill(founders[0].incarnation, 16, 0x60);
+    sample_fill(founders[1].incarnation, 16, 0x50);
     list->founding_answer.state = FOUNDING_LIST;
     list->founding_answer.founders = founders;
     list->founding_answer.n_founders = 2;
@@ -244,7 +244,7 @@ static void fixed_operations(struct arena *arena, struct frame_operations *opera
     items[3] = (struct frame_operation){.number = 4, .command = fixed_put(true)};
     items[4] = (struct frame_operation){.number = 5, .command = fixed_revoke(true)};
     *operations = (struct frame_operations){.sequence = 5, .operations = items, .n_operations = 5};
-    fill(operations->run_id, 16, 0x30);
+    sample_fill(operations->run_id, 16, 0x30);
 }
 
 static const struct grant_view *fixed_holders(struct arena *arena)
@@ -318,7 +318,7 @@ static void fixed_outcomes(struct arena *arena, struct frame_outcomes *outcomes)
     results[5] = (struct frame_operation_result){.number = 6, .status = OPERATION_UNKNOWN};
     fixed_outcomes_of_policies(arena, &results[6]);
     *outcomes = (struct frame_outcomes){.index = 77, .results = results, .n_results = n};
-    fill(outcomes->run_id, 16, 0x30);
+    sample_fill(outcomes->run_id, 16, 0x30);
 }
 
 /* Results that share holders with one before them, and runs with what a revocation did to them. */
@@ -342,10 +342,10 @@ static void fixed_outcomes_shared(struct arena *arena, struct frame_outcomes *ou
     results[4].outcome.code = OUTCOME_LOCK_LOST;
     results[4].holders_of = 2;
     *outcomes = (struct frame_outcomes){.index = 78, .results = results, .n_results = n};
-    fill(outcomes->run_id, 16, 0x30);
+    sample_fill(outcomes->run_id, 16, 0x30);
 }
 
-static struct frame *sample_add(struct sample_frame *samples, size_t *count, const char *name, enum frame_kind kind)
+struct frame *sample_add(struct sample_frame *samples, size_t *count, const char *name, enum frame_kind kind)
 {
     CHECK(*count < SAMPLE_FRAMES);
     struct sample_frame *sample = &samples[(*count)++];
@@ -388,7 +388,7 @@ size_t sample_frames(struct arena *arena, struct sample_frame samples[SAMPLE_FRA
     size_t count = 0;
     fixed_hello(&sample_add(samples, &count, "hello", FRAME_HELLO)->hello, true);
     fixed_hello(&sample_add(samples, &count, "hello_founding", FRAME_HELLO)->hello, false);
-    fill(sample_add(samples, &count, "proof", FRAME_PROOF)->proof.mac, 32, 0x70);
+    sample_fill(sample_add(samples, &count, "proof", FRAME_PROOF)->proof.mac, 32, 0x70);
     struct frame *question = sample_add(samples, &count, "founding_question", FRAME_FOUNDING_QUESTION);
     struct frame *answer = sample_add(samples, &count, "founding_answer", FRAME_FOUNDING_ANSWER);
     struct frame *list = sample_add(samples, &count, "founding_answer_list", FRAME_FOUNDING_ANSWER);
@@ -399,11 +399,12 @@ size_t sample_frames(struct arena *arena, struct sample_frame samples[SAMPLE_FRA
     fixed_outcomes_shared(arena, &sample_add(samples, &count, "outcomes_shared", FRAME_OUTCOMES)->outcomes);
     struct frame *read_index = sample_add(samples, &count, "read_index", FRAME_READ_INDEX);
     read_index->read_index.number = 3;
-    fill(read_index->read_index.run_id, 16, 0x30);
+    sample_fill(read_index->read_index.run_id, 16, 0x30);
     struct frame *result = sample_add(samples, &count, "read_index_result", FRAME_READ_INDEX_RESULT);
     result->read_index_result.number = 3;
     result->read_index_result.status = OPERATION_APPLIED;
     result->read_index_result.index = 99;
-    fill(result->read_index_result.run_id, 16, 0x30);
+    sample_fill(result->read_index_result.run_id, 16, 0x30);
+    sample_newer_frames(arena, samples, &count);
     return count;
 }

@@ -19,8 +19,10 @@ void sample_command(struct sample_random *random, struct arena *arena, struct co
 void sample_outcome(struct sample_random *random, struct arena *arena, struct outcome *outcome);
 /* Of `len` bytes, all the same letter; for bounds. */
 struct slice sample_long(struct arena *arena, size_t len);
-/* An acquire with everything in it as long as it may be; no other command is longer. */
+/* An acquire with everything in it as long as it may be; no other command but a batch is longer. */
 void sample_longest_command(struct arena *arena, struct command *command);
+/* `n` renewals with everything in them as long as it may be. */
+void sample_longest_batch(struct arena *arena, size_t n, struct command *command);
 
 /* ---- fixed values ---- */
 
@@ -31,8 +33,14 @@ struct sample_frame {
 };
 /* At least one of each kind; their lists live in `arena`. */
 size_t sample_frames(struct arena *arena, struct sample_frame samples[SAMPLE_FRAMES]);
-/* An entry with one command of each kind, absent and present optional fields. */
+/* An entry with one command of each kind that rules 1 have, absent and present optional fields. */
 void sample_entry(struct arena *arena, struct entry *entry);
+/* … and one with what rules 2 added. */
+void sample_newer_entry(struct arena *arena, struct entry *entry);
+/* What sample_frames is made of: what protocol 2 added, a new sample for a frame, and bytes that count up. */
+void sample_newer_frames(struct arena *arena, struct sample_frame *samples, size_t *count);
+struct frame *sample_add(struct sample_frame *samples, size_t *count, const char *name, enum frame_kind kind);
+void sample_fill(uint8_t *bytes, size_t len, uint8_t first);
 
 /* ---- assertions ---- */
 

@@ -93,11 +93,80 @@ static void sample_policy(struct sample_random *random, struct arena *arena, str
     policy->slots = 1 + (uint32_t)sample_below(random, LIMIT_SLOTS);
     policy->max_attempts = 1 + (uint32_t)sample_below(random, LIMIT_ATTEMPTS);
     policy->description = sample_sentence(random, arena);
+    if (sample_coin(random)) {
+        policy->group = sample_name(random, arena);
+    }
+    policy->expected_every_ms = sample_coin(random) ? 1 + sample_number(random) % LIMIT_NUMBER_MAX : 0;
+}
+
+static size_t sample_count(struct sample_random *random, size_t limit)
+{
+    return 1 + sample_below(random, sample_below(random, 20) == 0 ? limit : 2);
+}
+
+static void sample_renew(struct sample_random *random, struct arena *arena, struct renew_command *renew)
+{
+    renew->schedule_id = sample_name(random, arena);
+    renew->token = sample_number(random);
+    renew->has_ttl = sample_coin(random);
+    renew->ttl_ms = renew->has_ttl ? 1 + sample_number(random) % LIMIT_NUMBER_MAX : 0;
+}
+
+/* No schedule and token twice: the token says which of them it is. */
+static void sample_renew_batch(struct sample_random *random, struct arena *arena, struct renew_batch_command *batch)
+{
+    batch->n_renewals = sample_count(random, LIMIT_RENEWALS);
+    struct renew_command *renewals = arena_alloc(arena, batch->n_renewals * sizeof *renewals);
+    for (size_t i = 0; i < batch->n_renewals; i++) {
+        sample_renew(random, arena, &renewals[i]);
+        renewals[i].token = (renewals[i].token & ~(uint64_t)0xffff) | i;
+    }
+    batch->renewals = renewals;
+}
+
+static struct slice sample_reason(struct sample_random *random, struct arena *arena)
+{
+    return sample_bytes(random, arena, "why not \t\n", LIMIT_REASON_BYTES);
+}
+
+static struct slice sample_scope(struct sample_random *random, struct arena *arena)
+{
+    struct slice scope = sample_name(random, arena);
+    if (sample_coin(random)) {
+        ((uint8_t *)scope.base)[scope.len - 1] = '*'; /* alone, when it is a single byte */
+    }
+    return scope;
+}
+
+static void sample_newer_command(struct sample_random *random, struct arena *arena, struct command *command)
+{
+    switch (command->kind) {
+    case COMMAND_RENEW_BATCH:
+        sample_renew_batch(random, arena, &command->renew_batch);
+        break;
+    case COMMAND_PUT_GROUP:
+        command->put_group.name = sample_name(random, arena);
+        command->put_group.slots = (uint32_t)sample_below(random, LIMIT_GROUP_SLOTS + 1);
+        break;
+    case COMMAND_DELETE_GROUP:
+        command->delete_group.name = sample_name(random, arena);
+        break;
+    case COMMAND_PUT_FREEZE:
+        command->put_freeze.scope = sample_scope(random, arena);
+        command->put_freeze.actor = sample_printable(random, arena, LIMIT_NAME_BYTES);
+        command->put_freeze.reason = sample_reason(random, arena);
+        command->put_freeze.ttl_ms = 1 + sample_number(random) % LIMIT_FREEZE_MS;
+        break;
+    default:
+        CHECK(command->kind == COMMAND_DELETE_FREEZE);
+        command->delete_freeze.scope = sample_scope(random, arena);
+    }
 }
 
 void sample_command(struct sample_random *random, struct arena *arena, struct command *command)
 {
-    *command = (struct command){.kind = (enum command_kind)(COMMAND_NOOP + sample_below(random, COMMAND_REVOKE))};
+    *command =
+        (struct command){.kind = (enum command_kind)(COMMAND_NOOP + sample_below(random, COMMAND_DELETE_FREEZE))};
     switch (command->kind) {
     case COMMAND_NOOP:
         break;
@@ -122,10 +191,7 @@ void sample_command(struct sample_random *random, struct arena *arena, struct co
         break;
     }
     case COMMAND_RENEW:
-        command->renew.schedule_id = sample_name(random, arena);
-        command->renew.token = sample_number(random);
-        command->renew.has_ttl = sample_coin(random);
-        command->renew.ttl_ms = command->renew.has_ttl ? 1 + sample_number(random) % LIMIT_NUMBER_MAX : 0;
+        sample_renew(random, arena, &command->renew);
         break;
     case COMMAND_RELEASE:
         command->release.schedule_id = sample_name(random, arena);
@@ -148,10 +214,12 @@ void sample_command(struct sample_random *random, struct arena *arena, struct co
     case COMMAND_REVOKE:
         command->revoke.schedule_id = sample_name(random, arena);
         command->revoke.actor = sample_printable(random, arena, LIMIT_NAME_BYTES);
-        command->revoke.reason = sample_bytes(random, arena, "why not \t\n", LIMIT_REASON_BYTES);
+        command->revoke.reason = sample_reason(random, arena);
         command->revoke.token = sample_number(random);
         command->revoke.force = sample_coin(random);
         break;
+    default:
+        sample_newer_command(random, arena, command);
     }
 }
 
@@ -190,19 +258,20 @@ static void sample_run(struct sample_random *random, struct arena *arena, struct
     if (sample_coin(random)) {
         run->occurrence = sample_printable(random, arena, LIMIT_OCCURRENCE_BYTES);
         run->actor = sample_printable(random, arena, LIMIT_NAME_BYTES);
-        run->reason = sample_bytes(random, arena, "why not \t\n", LIMIT_REASON_BYTES);
+        run->reason = sample_reason(random, arena);
     }
 }
 
-static size_t sample_count(struct sample_random *random)
+static bool shows_holders(enum outcome_code code)
 {
-    return 1 + sample_below(random, sample_below(random, 20) == 0 ? LIMIT_SLOTS : 2);
+    return code == OUTCOME_LOCK_HELD || code == OUTCOME_LOCK_LOST || code == OUTCOME_GROUP_FULL;
 }
 
 static void sample_outcome_lists(struct sample_random *random, struct arena *arena, struct outcome *outcome)
 {
-    if (outcome->code == OUTCOME_LOCK_HELD || outcome->code == OUTCOME_LOCK_LOST) {
-        outcome->n_holders = sample_count(random);
+    if (shows_holders(outcome->code)) {
+        outcome->n_holders =
+            sample_count(random, outcome->code == OUTCOME_GROUP_FULL ? LIMIT_GROUP_HOLDERS : LIMIT_SLOTS);
         struct grant_view *holders = arena_alloc(arena, outcome->n_holders * sizeof *holders);
         for (size_t i = 0; i < outcome->n_holders; i++) {
             sample_grant(random, arena, &holders[i]);
@@ -210,7 +279,7 @@ static void sample_outcome_lists(struct sample_random *random, struct arena *are
         }
         outcome->holders = holders;
     } else if (outcome->code == OUTCOME_DONE) {
-        outcome->n_runs = sample_count(random);
+        outcome->n_runs = sample_count(random, LIMIT_SLOTS);
         struct run_view *runs = arena_alloc(arena, outcome->n_runs * sizeof *runs);
         for (size_t i = 0; i < outcome->n_runs; i++) {
             sample_run(random, arena, &runs[i]);
@@ -221,10 +290,78 @@ static void sample_outcome_lists(struct sample_random *random, struct arena *are
     }
 }
 
+/* A group or a freeze, where the code needs one and sometimes elsewhere. */
+static void sample_terms(struct sample_random *random, struct arena *arena, struct outcome *outcome)
+{
+    outcome->has_group = outcome->code == OUTCOME_GROUP_FULL || outcome->code == OUTCOME_UNKNOWN_GROUP ||
+                         outcome->code == OUTCOME_GROUP_IN_USE || sample_below(random, 8) == 0;
+    if (outcome->has_group) {
+        outcome->group = (struct group_view){
+            .name = sample_name(random, arena),
+            .slots = (uint32_t)sample_below(random, LIMIT_GROUP_SLOTS + 1),
+            .held = sample_number(random),
+            .schedules = sample_number(random),
+        };
+    }
+    outcome->has_freeze = outcome->code == OUTCOME_FROZEN || sample_below(random, 8) == 0;
+    if (outcome->has_freeze) {
+        outcome->freeze = (struct freeze_view){
+            .scope = sample_scope(random, arena),
+            .actor = sample_printable(random, arena, LIMIT_NAME_BYTES),
+            .reason = sample_reason(random, arena),
+            .ttl_ms = 1 + sample_number(random) % LIMIT_FREEZE_MS,
+            .remaining_ms = sample_number(random),
+            .created_wall_ms = (int64_t)sample_next(random),
+            .expires_wall_ms = (int64_t)sample_number(random),
+        };
+    }
+}
+
+/* What one renewal may be answered, with everything that it may have. */
+static void sample_result(struct sample_random *random, struct arena *arena, struct outcome *result)
+{
+    const enum outcome_code codes[] = {OUTCOME_DONE, OUTCOME_LOCK_LOST, OUTCOME_TTL_TOO_SHORT, OUTCOME_TTL_TOO_LONG};
+    *result = (struct outcome){
+        .code = codes[sample_below(random, 4)],
+        .has_grant = sample_coin(random),
+        .has_run = sample_coin(random),
+        .minimum_ms = sample_number(random),
+        .maximum_ms = sample_number(random),
+        .estimate_ms = sample_number(random),
+    };
+    if (result->has_grant) {
+        sample_grant(random, arena, &result->grant);
+        result->grant.metadata = (struct slice){0};
+    }
+    if (result->has_run) {
+        sample_run(random, arena, &result->run);
+    }
+    if (result->code == OUTCOME_LOCK_LOST && sample_coin(random)) {
+        struct grant_view *holder = arena_alloc(arena, sizeof *holder);
+        sample_grant(random, arena, holder);
+        holder->metadata = (struct slice){0};
+        result->holders = holder;
+        result->n_holders = 1;
+    }
+}
+
+static void sample_results(struct sample_random *random, struct arena *arena, struct outcome *outcome)
+{
+    if (outcome->code != OUTCOME_DONE || sample_coin(random)) {
+        return;
+    }
+    outcome->n_results = sample_count(random, LIMIT_RENEWALS);
+    struct outcome *results = arena_alloc(arena, outcome->n_results * sizeof *results);
+    for (size_t i = 0; i < outcome->n_results; i++) {
+        sample_result(random, arena, &results[i]);
+    }
+    outcome->results = results;
+}
+
 void sample_outcome(struct sample_random *random, struct arena *arena, struct outcome *outcome)
 {
     *outcome = (struct outcome){
-        .code = (enum outcome_code)sample_below(random, OUTCOME_NOT_FOUND + 1),
+        .code = (enum outcome_code)sample_below(random, OUTCOME_GROUP_IN_USE + 1),
         .repeated = sample_coin(random),
         .has_policy = sample_coin(random),
         .has_grant = sample_coin(random),
@@ -251,6 +388,8 @@ void sample_outcome(struct sample_random *random, struct arena *arena, struct ou
         outcome->policy.last_success_wall_ms = outcome->policy.has_success ? (int64_t)sample_next(random) : 0;
     }
     sample_outcome_lists(random, arena, outcome);
+    sample_terms(random, arena, outcome);
+    sample_results(random, arena, outcome);
 }
 
 struct slice sample_long(struct arena *arena, size_t len)
@@ -280,4 +419,18 @@ void sample_longest_command(struct arena *arena, struct command *command)
                 .estimate_ms = LIMIT_NUMBER_MAX,
             },
     };
+}
+
+void sample_longest_batch(struct arena *arena, size_t n, struct command *command)
+{
+    struct renew_command *renewals = arena_alloc(arena, n * sizeof *renewals);
+    for (size_t i = 0; i < n; i++) {
+        renewals[i] = (struct renew_command){
+            .schedule_id = sample_long(arena, LIMIT_NAME_BYTES),
+            .token = UINT64_MAX - i,
+            .has_ttl = true,
+            .ttl_ms = LIMIT_NUMBER_MAX,
+        };
+    }
+    *command = (struct command){.kind = COMMAND_RENEW_BATCH, .renew_batch = {.renewals = renewals, .n_renewals = n}};
 }

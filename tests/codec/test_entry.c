@@ -30,18 +30,36 @@ struct fixture {
     struct arena sample_arena;
     struct arena arena;
     struct buffer bytes;
+    const char *golden; /* the name of the sample */
     struct entry sample;
     struct entry entry;
 };
 
-static int setup(void **state)
+static struct fixture *fixture_make(void)
 {
     struct fixture *f = calloc(1, sizeof *f);
     assert_non_null(f);
     arena_init(&f->sample_arena, 0);
     arena_init(&f->arena, 1);
     buffer_init(&f->bytes);
+    return f;
+}
+
+static int setup(void **state)
+{
+    struct fixture *f = fixture_make();
+    f->golden = "entry";
     sample_entry(&f->sample_arena, &f->sample);
+    entry_encode(&f->sample, &f->bytes);
+    *state = f;
+    return 0;
+}
+
+static int setup_newer(void **state)
+{
+    struct fixture *f = fixture_make();
+    f->golden = "entry_newer";
+    sample_newer_entry(&f->sample_arena, &f->sample);
     entry_encode(&f->sample, &f->bytes);
     *state = f;
     return 0;
@@ -60,7 +78,7 @@ static int teardown(void **state)
 static void encoding_gives_the_golden_bytes_and_they_decode_to_the_same(void **state)
 {
     struct fixture *f = *state;
-    assert_golden("entry", buffer_slice(&f->bytes));
+    assert_golden(f->golden, buffer_slice(&f->bytes));
     assert_int_equal(decode(buffer_slice(&f->bytes), &f->arena, &f->entry), ERROR_NONE);
     assert_entry_equal(&f->sample, &f->entry);
 }
@@ -136,6 +154,16 @@ static void every_altered_byte_is_refused_or_decodes_within_bounds(void **state)
     buffer_close(&again);
 }
 
+static uint32_t rules_needed(const struct entry *entry)
+{
+    uint32_t needed = RULES_VERSION_FIRST;
+    for (size_t i = 0; i < entry->n_commands; i++) {
+        uint32_t more = rules_version_needed(&entry->commands[i]);
+        needed = more > needed ? more : needed;
+    }
+    return needed;
+}
+
 static void random_entries_come_back_and_are_never_longer_than_their_parts_say(void **state)
 {
     struct fixture *f = *state;
@@ -149,11 +177,14 @@ static void random_entries_come_back_and_are_never_longer_than_their_parts_say(v
             sample_command(&random, &f->sample_arena, &commands[i]);
             bound += entry_command_size(&commands[i]);
         }
+        if (bound > LIMIT_ENTRY_BYTES) {
+            continue;
+        }
         struct entry entry = {.batch = sample_next(&random), .commands = commands, .n_commands = n};
         entry.now_ms = sample_next(&random);
         entry.wall_ms = (int64_t)sample_next(&random);
         entry.no_growth = sample_below(&random, 2) == 1;
-        entry.rules_version = 1 + (uint32_t)sample_below(&random, rules_version_newest());
+        entry.rules_version = rules_needed(&entry);
         buffer_clear(&f->bytes);
         entry_encode(&entry, &f->bytes);
         assert_true(f->bytes.len <= bound && f->bytes.len + 12 >= bound);
@@ -171,7 +202,8 @@ static void fill_to_the_limit(struct fixture *f, const struct command *command)
     for (size_t i = 0; i < n; i++) {
         commands[i] = *command;
     }
-    struct entry entry = {.no_growth = true, .rules_version = 1, .commands = commands, .n_commands = n};
+    struct entry entry = {.no_growth = true, .commands = commands, .n_commands = n};
+    entry.rules_version = rules_needed(&entry);
     buffer_clear(&f->bytes);
     entry_encode(&entry, &f->bytes);
     assert_true(f->bytes.len <= LIMIT_ENTRY_BYTES);
@@ -200,6 +232,37 @@ static void an_entry_filled_by_its_sizes_fits_its_bound_and_64_times_its_memory(
     struct command longest;
     sample_longest_command(&f->sample_arena, &longest);
     fill_to_the_limit(f, &longest);
+}
+
+static void an_entry_filled_with_what_rules_2_added_fits_them_as_well(void **state)
+{
+    struct fixture *f = *state;
+    fill_to_the_limit(f, &(struct command){.kind = COMMAND_PUT_GROUP, .put_group = {.name = slice_of("a")}});
+    fill_to_the_limit(f, &(struct command){.kind = COMMAND_DELETE_GROUP, .delete_group = {slice_of("a")}});
+    const struct put_freeze_command put = {
+        .scope = slice_of("*"), .actor = slice_of("b"), .reason = slice_of("c"), .ttl_ms = 1};
+    fill_to_the_limit(f, &(struct command){.kind = COMMAND_PUT_FREEZE, .put_freeze = put});
+    fill_to_the_limit(f, &(struct command){.kind = COMMAND_DELETE_FREEZE, .delete_freeze = {slice_of("*")}});
+    const struct renew_command shortest = {.schedule_id = slice_of("a")};
+    struct command batch = {.kind = COMMAND_RENEW_BATCH, .renew_batch = {.renewals = &shortest, .n_renewals = 1}};
+    fill_to_the_limit(f, &batch);
+    struct renew_command renewals[LIMIT_RENEWALS];
+    for (size_t i = 0; i < LIMIT_RENEWALS; i++) {
+        renewals[i] = (struct renew_command){.schedule_id = slice_of("a"), .token = i};
+    }
+    batch.renew_batch = (struct renew_batch_command){.renewals = renewals, .n_renewals = LIMIT_RENEWALS};
+    fill_to_the_limit(f, &batch);
+}
+
+static void the_longest_batch_of_renewals_fits_an_entry(void **state)
+{
+    struct fixture *f = *state;
+    struct command batch;
+    sample_longest_batch(&f->sample_arena, LIMIT_RENEWALS, &batch);
+    assert_in_range(entry_overhead() + entry_command_size(&batch), LIMIT_ENTRY_BYTES / 2, LIMIT_ENTRY_BYTES);
+    fill_to_the_limit(f, &batch);
+    assert_int_equal(f->entry.n_commands, 1);
+    assert_command_equal(&f->entry.commands[0], &batch);
 }
 
 static void encode_entry(void *arg)
@@ -246,7 +309,7 @@ static enum error decode_body(struct fixture *f, const char *body, size_t len)
     buffer_init(&bytes);
     buffer_append(&bytes, "BTNE\1\0\0\0", 8);
     bytes_put_u32(buffer_extend(&bytes, 4), (uint32_t)len);
-    bytes_put_u32(buffer_extend(&bytes, 4), 1);
+    bytes_put_u32(buffer_extend(&bytes, 4), rules_version_newest());
     buffer_append(&bytes, body, len);
     size_t padding = (8 - len % 8) % 8;
     memset(buffer_extend(&bytes, padding), 0, padding);
@@ -273,7 +336,7 @@ static void what_this_build_does_not_know_is_another_version(void **state)
     struct fixture *f = *state;
     assert_int_equal(DECODE(f, HEADER), ERROR_NONE);
     assert_int_equal(DECODE(f, HEADER "\x12\2\x08\1"), ERROR_NONE);                /* a no-op */
-    assert_int_equal(DECODE(f, HEADER "\x12\2\x52\0"), ERROR_VERSION);             /* command kind 10 */
+    assert_int_equal(DECODE(f, HEADER "\x12\2\x7a\0"), ERROR_VERSION);             /* command kind 15 */
     assert_int_equal(DECODE(f, HEADER "\x12\4\x12\2\x08\1"), ERROR_NONE);          /* leader */
     assert_int_equal(DECODE(f, HEADER "\x12\6\x12\4\x08\1\x10\1"), ERROR_VERSION); /* with a new field */
     assert_int_equal(DECODE(f, HEADER "\x12\4\x08\1\x78\1"), ERROR_VERSION);       /* a new field beside the kind */
@@ -358,20 +421,29 @@ static void garbage_is_invalid_and_not_another_version(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name)       cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST_NEWER(name) cmocka_unit_test_setup_teardown(name, setup_newer, teardown)
         TEST(encoding_gives_the_golden_bytes_and_they_decode_to_the_same),
+        TEST_NEWER(encoding_gives_the_golden_bytes_and_they_decode_to_the_same),
         TEST(encoding_appends_and_pads_to_eight_bytes),
         TEST(every_truncation_is_refused),
+        TEST_NEWER(every_truncation_is_refused),
         TEST(every_truncation_of_the_body_is_refused_or_loses_whole_commands),
+        TEST_NEWER(every_truncation_of_the_body_is_refused_or_loses_whole_commands),
         TEST(every_altered_byte_is_refused_or_decodes_within_bounds),
+        TEST_NEWER(every_altered_byte_is_refused_or_decodes_within_bounds),
         TEST(random_entries_come_back_and_are_never_longer_than_their_parts_say),
         TEST(an_entry_filled_by_its_sizes_fits_its_bound_and_64_times_its_memory),
+        TEST(an_entry_filled_with_what_rules_2_added_fits_them_as_well),
+        TEST(the_longest_batch_of_renewals_fits_an_entry),
         TEST(an_entry_over_its_bound_aborts_its_proposer),
         TEST(a_memory_bound_that_is_too_small_is_refused),
+        TEST_NEWER(a_memory_bound_that_is_too_small_is_refused),
         TEST(what_this_build_does_not_know_is_another_version),
         TEST(newer_formats_and_rules_are_another_version),
         TEST(a_command_that_raises_the_rules_beyond_this_build_is_another_version),
         TEST(an_entry_says_rules_that_are_enough_for_its_commands),
+        TEST_NEWER(an_entry_says_rules_that_are_enough_for_its_commands),
         TEST(garbage_is_invalid_and_not_another_version),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

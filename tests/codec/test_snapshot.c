@@ -7,103 +7,20 @@
 #include <cmocka.h>
 
 #include "base/limits.h"
+#include "chunks.h"
 #include "codec/snapshot.h"
 #include "core/rules.h"
-#include "fake_table.h"
 #include "sample.h"
 
-/* ---- chunks ---- */
-
-#define CHUNKS 64
-
-struct fixture {
-    struct arena arena; /* of the images */
-    struct lock_table_frozen frozen;
-    struct buffer chunks[CHUNKS];
-    size_t n_chunks;
-    struct error_text text;
-};
-
-static int setup(void **state)
-{
-    struct fixture *f = calloc(1, sizeof *f);
-    assert_non_null(f);
-    arena_init(&f->arena, 0);
-    for (size_t i = 0; i < CHUNKS; i++) {
-        buffer_init(&f->chunks[i]);
-    }
-    f->frozen.table = (struct table_image){
-        .now_ms = 1000, .wall_ms = -2, .index = 3, .next_token = 400, .next_member_id = 5, .rules_version = 1};
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    arena_close(&f->arena);
-    for (size_t i = 0; i < CHUNKS; i++) {
-        buffer_close(&f->chunks[i]);
-    }
-    free(f);
-    return 0;
-}
-
-static void encode(struct fixture *f)
-{
-    f->frozen.given = 0;
-    struct snapshot_encoder *encoder = snapshot_encoder_open(&f->frozen);
-    f->n_chunks = 0;
-    while (snapshot_encoder_next(encoder, &f->chunks[f->n_chunks])) {
-        assert_true(f->chunks[f->n_chunks].len <= LIMIT_SNAPSHOT_CHUNK_BYTES);
-        f->n_chunks++;
-        assert_true(f->n_chunks < CHUNKS);
-    }
-    snapshot_encoder_close(encoder);
-}
-
-/* The chunks in order, with the one numbered `replaced` taken from `bytes` (CHUNKS: none); stops at the first error. */
-static enum error decode_with(struct fixture *f, struct lock_table *table, size_t replaced, struct slice bytes)
-{
-    struct snapshot_decoder *decoder = snapshot_decoder_open(table);
-    enum error error = ERROR_NONE;
-    memset(&f->text, 0, sizeof f->text);
-    for (size_t i = 0; i < f->n_chunks && error == ERROR_NONE; i++) {
-        error = snapshot_decoder_chunk(decoder, i == replaced ? bytes : buffer_slice(&f->chunks[i]), &f->text);
-    }
-    if (error == ERROR_NONE) {
-        error = snapshot_decoder_finish(decoder, &f->text);
-    }
-    assert_int_equal(f->text.text[0] != 0, error != ERROR_NONE);
-    snapshot_decoder_close(decoder);
-    return error;
-}
-
-static enum error decode(struct fixture *f, struct lock_table *table)
-{
-    return decode_with(f, table, CHUNKS, (struct slice){0});
-}
-
-static void assert_comes_back(struct fixture *f)
-{
-    encode(f);
-    struct lock_table table = {.expected = &f->frozen};
-    assert_int_equal(decode(f, &table), ERROR_NONE);
-    assert_int_equal(table.tables, 1);
-    assert_int_equal(table.taken, f->frozen.count);
-}
-
-static void fix_two_schedules(struct fixture *f)
+static void fix_two_schedules(struct chunks *f)
 {
     f->frozen.schedules = image_two_schedules(&f->arena);
     f->frozen.count = 2;
 }
 
-/* ---- tests ---- */
-
 static void encoding_gives_the_golden_chunks_and_they_decode_to_the_same(void **state)
 {
-    struct fixture *f = *state;
+    struct chunks *f = *state;
     fix_two_schedules(f);
     assert_comes_back(f);
     assert_int_equal(f->n_chunks, 2);
@@ -113,15 +30,16 @@ static void encoding_gives_the_golden_chunks_and_they_decode_to_the_same(void **
 
 static void an_empty_table_is_one_chunk(void **state)
 {
-    struct fixture *f = *state;
+    struct chunks *f = *state;
     assert_comes_back(f);
     assert_int_equal(f->n_chunks, 1);
 }
 
 static void long_schedules_fill_chunks_up_to_the_target_and_none_is_split(void **state)
 {
-    struct fixture *f = *state;
+    struct chunks *f = *state;
     const size_t count = 40;
+    f->frozen.table.rules_version = RULES_VERSION_GROUPS; /* what is longest has a group */
     struct schedule_image *schedules = arena_alloc(&f->arena, count * sizeof *schedules);
     for (size_t i = 0; i < count; i++) {
         image_longest_schedule(&f->arena, 1, &schedules[i]);
@@ -143,8 +61,9 @@ static void long_schedules_fill_chunks_up_to_the_target_and_none_is_split(void *
 /* All slots taken, and everything as long as it may be: over the target, within the bound, and in a chunk of its own. */
 static void the_longest_schedule_there_can_be_fits_a_chunk(void **state)
 {
-    struct fixture *f = *state;
+    struct chunks *f = *state;
     struct schedule_image *schedules = arena_alloc(&f->arena, 4 * sizeof *schedules);
+    f->frozen.table.rules_version = RULES_VERSION_GROUPS;
     schedules[0] = schedules[3] = (struct schedule_image){.id = slice_of("a")};
     image_longest_schedule(&f->arena, LIMIT_SLOTS, &schedules[1]);
     image_longest_schedule(&f->arena, LIMIT_SLOTS, &schedules[2]);
@@ -159,7 +78,7 @@ static void the_longest_schedule_there_can_be_fits_a_chunk(void **state)
 
 static void the_shortest_schedules_fit_the_memory_of_a_chunk(void **state)
 {
-    struct fixture *f = *state;
+    struct chunks *f = *state;
     const size_t count = 50000;
     struct schedule_image *schedules = arena_alloc(&f->arena, count * sizeof *schedules);
     for (size_t i = 0; i < count; i++) {
@@ -174,14 +93,15 @@ static void the_shortest_schedules_fit_the_memory_of_a_chunk(void **state)
 /* A cut between two schedules is seen at the end, by the number that was announced. */
 static void every_truncation_is_refused(void **state)
 {
-    struct fixture *f = *state;
+    struct chunks *f = *state;
     fix_two_schedules(f);
-    encode(f);
+    chunks_encode(f);
     for (size_t which = 0; which < f->n_chunks; which++) {
         for (size_t len = 0; len < f->chunks[which].len; len++) {
             uint8_t *copy = exact_copy(f->chunks[which].base, len);
             struct lock_table table = {0};
-            assert_int_equal(decode_with(f, &table, which, (struct slice){.base = copy, .len = len}), ERROR_CORRUPT);
+            assert_int_equal(chunks_decode_with(f, &table, which, (struct slice){.base = copy, .len = len}),
+                             ERROR_CORRUPT);
             free(copy);
         }
     }
@@ -189,9 +109,9 @@ static void every_truncation_is_refused(void **state)
 
 static void every_altered_byte_is_refused_or_loads_within_bounds(void **state)
 {
-    struct fixture *f = *state;
+    struct chunks *f = *state;
     fix_two_schedules(f);
-    encode(f);
+    chunks_encode(f);
     for (size_t which = 0; which < f->n_chunks; which++) {
         size_t len = f->chunks[which].len;
         for (size_t at = 0; at < len; at++) {
@@ -199,7 +119,7 @@ static void every_altered_byte_is_refused_or_loads_within_bounds(void **state)
                 uint8_t *copy = exact_copy(f->chunks[which].base, len);
                 copy[at] ^= (uint8_t)flip;
                 struct lock_table table = {0};
-                enum error error = decode_with(f, &table, which, (struct slice){.base = copy, .len = len});
+                enum error error = chunks_decode_with(f, &table, which, (struct slice){.base = copy, .len = len});
                 assert_true(error == ERROR_NONE || error == ERROR_CORRUPT || error == ERROR_VERSION);
                 assert_true(table.taken <= f->frozen.count);
                 free(copy);
@@ -210,40 +130,40 @@ static void every_altered_byte_is_refused_or_loads_within_bounds(void **state)
 
 static void chunks_out_of_order_missing_or_twice_are_refused(void **state)
 {
-    struct fixture *f = *state;
+    struct chunks *f = *state;
     fix_two_schedules(f);
-    encode(f);
+    chunks_encode(f);
     struct slice first = buffer_slice(&f->chunks[0]);
     struct slice second = buffer_slice(&f->chunks[1]);
     struct lock_table table = {0};
-    assert_int_equal(decode_with(f, &table, 0, second), ERROR_CORRUPT);
-    assert_int_equal(decode_with(f, &table, 1, first), ERROR_CORRUPT);
-    assert_int_equal(decode_with(f, &table, 0, slice_of("")), ERROR_CORRUPT);
-    assert_int_equal(decode_with(f, &table, 1, slice_of("")), ERROR_CORRUPT);
+    assert_int_equal(chunks_decode_with(f, &table, 0, second), ERROR_CORRUPT);
+    assert_int_equal(chunks_decode_with(f, &table, 1, first), ERROR_CORRUPT);
+    assert_int_equal(chunks_decode_with(f, &table, 0, slice_of("")), ERROR_CORRUPT);
+    assert_int_equal(chunks_decode_with(f, &table, 1, slice_of("")), ERROR_CORRUPT);
     assert_int_equal(table.taken, 0);
     f->n_chunks = 1;
-    assert_int_equal(decode(f, &table), ERROR_CORRUPT);
+    assert_int_equal(chunks_decode(f, &table), ERROR_CORRUPT);
     f->n_chunks = 0;
-    assert_int_equal(decode(f, &table), ERROR_CORRUPT);
+    assert_int_equal(chunks_decode(f, &table), ERROR_CORRUPT);
     f->n_chunks = 3;
     buffer_append_slice(&f->chunks[2], second);
-    assert_int_equal(decode(f, &table), ERROR_CORRUPT);
+    assert_int_equal(chunks_decode(f, &table), ERROR_CORRUPT);
     assert_int_equal(table.taken, 2);
 }
 
 static void a_chunk_over_its_bound_is_refused_unread(void **state)
 {
-    struct fixture *f = *state;
-    encode(f);
+    struct chunks *f = *state;
+    chunks_encode(f);
     struct lock_table table = {0};
     struct slice nowhere = {.base = (const uint8_t *)"", .len = LIMIT_SNAPSHOT_CHUNK_BYTES + 1};
-    assert_int_equal(decode_with(f, &table, 0, nowhere), ERROR_CORRUPT);
+    assert_int_equal(chunks_decode_with(f, &table, 0, nowhere), ERROR_CORRUPT);
 }
 
 /* The table of `encode` with a field appended or a number changed, as a later build might write it. */
-static enum error decode_table(struct fixture *f, size_t at, uint8_t value, const char *more, size_t more_len)
+static enum error decode_table(struct chunks *f, size_t at, uint8_t value, const char *more, size_t more_len)
 {
-    encode(f);
+    chunks_encode(f);
     struct buffer chunk;
     buffer_init(&chunk);
     buffer_append_slice(&chunk, buffer_slice(&f->chunks[0]));
@@ -252,18 +172,18 @@ static enum error decode_table(struct fixture *f, size_t at, uint8_t value, cons
         chunk.base[at] = value;
     }
     struct lock_table table = {0};
-    enum error error = decode_with(f, &table, 0, buffer_slice(&chunk));
+    enum error error = chunks_decode_with(f, &table, 0, buffer_slice(&chunk));
     buffer_close(&chunk);
     return error;
 }
 
 /* Chunk 1 as a later build might write it, behind a table that announces two schedules. */
-static enum error decode_schedules(struct fixture *f, const char *chunk, size_t len)
+static enum error decode_schedules(struct chunks *f, const char *chunk, size_t len)
 {
     fix_two_schedules(f);
-    encode(f);
+    chunks_encode(f);
     struct lock_table table = {0};
-    enum error error = decode_with(f, &table, 1, (struct slice){.base = (const uint8_t *)chunk, .len = len});
+    enum error error = chunks_decode_with(f, &table, 1, (struct slice){.base = (const uint8_t *)chunk, .len = len});
     assert_int_equal(table.taken, 0);
     return error;
 }
@@ -271,14 +191,14 @@ static enum error decode_schedules(struct fixture *f, const char *chunk, size_t 
 
 static void what_this_build_does_not_know_is_another_version(void **state)
 {
-    struct fixture *f = *state;
+    struct chunks *f = *state;
     const size_t format = 3; /* tag and length of the table, tag of its first field */
     const size_t rules = 5;
     assert_int_equal(decode_table(f, 0, 0, "", 0), ERROR_NONE);
-    assert_int_equal(decode_table(f, format, 2, "", 0), ERROR_VERSION);
+    assert_int_equal(decode_table(f, format, SNAPSHOT_FORMAT_NEWEST + 1, "", 0), ERROR_VERSION);
     assert_int_equal(decode_table(f, format, 0, "", 0), ERROR_CORRUPT);
     assert_int_equal(decode_table(f, rules, (uint8_t)(rules_version_newest() + 1), "", 0), ERROR_VERSION);
-    assert_int_equal(decode_table(f, 0, 0, "\x1a\0", 2), ERROR_VERSION);
+    assert_int_equal(decode_table(f, 0, 0, "\x2a\0", 2), ERROR_VERSION);
     /* A schedule with a list that is new; then policies and a success with fields that are. */
     assert_int_equal(DECODE_SCHEDULES(f, "\x12\x09\x0a\1a\x18\0\x20\0\x52\0"), ERROR_VERSION);
     assert_int_equal(DECODE_SCHEDULES(f, "\x12\x1b\x0a\1a\x18\0\x20\0\x42\x12"
@@ -296,7 +216,7 @@ static void what_this_build_does_not_know_is_another_version(void **state)
 /* Each string in turn is one that no request could have brought. */
 static void a_string_that_breaks_the_rules_of_the_contract_is_refused(void **state)
 {
-    struct fixture *f = *state;
+    struct chunks *f = *state;
     for (int which = 0; which < 10; which++) {
         fix_two_schedules(f);
         struct schedule_image *schedule = (struct schedule_image *)&f->frozen.schedules[1];
@@ -313,9 +233,9 @@ static void a_string_that_breaks_the_rules_of_the_contract_is_refused(void **sta
         if (which < 9) {
             *strings[which] = slice_of("{\xff }");
         }
-        encode(f);
+        chunks_encode(f);
         struct lock_table table = {0};
-        assert_int_equal(decode(f, &table), which < 9 ? ERROR_CORRUPT : ERROR_NONE);
+        assert_int_equal(chunks_decode(f, &table), which < 9 ? ERROR_CORRUPT : ERROR_NONE);
         assert_int_equal(table.taken, which < 9 ? 1 : 2);
     }
 }
@@ -323,7 +243,7 @@ static void a_string_that_breaks_the_rules_of_the_contract_is_refused(void **sta
 /* So that what is loaded may be shown, and a grant under it keeps to the bounds that memory is counted by. */
 static void a_policy_out_of_its_ranges_is_refused(void **state)
 {
-    struct fixture *f = *state;
+    struct chunks *f = *state;
     for (int which = 0; which < 9; which++) {
         fix_two_schedules(f);
         struct policy *policy = &((struct schedule_image *)&f->frozen.schedules[1])->policy.policy;
@@ -334,27 +254,27 @@ static void a_policy_out_of_its_ranges_is_refused(void **state)
         } else if (which < 8) {
             *counts[which / 2 - 2] = which % 2 == 0 ? 0 : UINT32_MAX;
         }
-        encode(f);
+        chunks_encode(f);
         struct lock_table table = {0};
-        assert_int_equal(decode(f, &table), which < 8 ? ERROR_CORRUPT : ERROR_NONE);
+        assert_int_equal(chunks_decode(f, &table), which < 8 ? ERROR_CORRUPT : ERROR_NONE);
         assert_int_equal(table.taken, which < 8 ? 1 : 2);
     }
 }
 
 static void a_schedule_that_the_table_refuses_ends_the_load(void **state)
 {
-    struct fixture *f = *state;
+    struct chunks *f = *state;
     fix_two_schedules(f);
-    encode(f);
+    chunks_encode(f);
     struct lock_table table = {.answer = ERROR_CORRUPT};
-    assert_int_equal(decode(f, &table), ERROR_CORRUPT);
+    assert_int_equal(chunks_decode(f, &table), ERROR_CORRUPT);
     assert_int_equal(table.taken, 1);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, chunks_setup, chunks_teardown)
         TEST(encoding_gives_the_golden_chunks_and_they_decode_to_the_same),
         TEST(an_empty_table_is_one_chunk),
         TEST(long_schedules_fill_chunks_up_to_the_target_and_none_is_split),

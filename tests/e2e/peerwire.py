@@ -10,7 +10,7 @@ import threading
 import time
 
 HELLO, APPEND_ENTRIES, OPERATIONS, OUTCOMES = 1, 7, 11, 12
-KINDS = 17
+KINDS = 18
 
 _xxhash = ctypes.CDLL(ctypes.util.find_library("xxhash") or "libxxhash.so.0")
 _xxhash.XXH3_64bits.restype = ctypes.c_uint64

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -57,6 +58,10 @@ static void on_request(void *arg, struct exchange *exchange)
 {
     struct harness *harness = arg;
     harness->requests++;
+    if (harness->take != NULL) {
+        harness->take(harness, exchange);
+        return;
+    }
     struct slice path = exchange_path(exchange);
     if (path.len >= 5 && memcmp(path.base, "/park", 5) == 0) {
         assert_true(harness->n_parked < PARKED_MAX);
@@ -134,9 +139,17 @@ static void on_closed(void *arg)
     ((struct harness *)arg)->closed = true;
 }
 
+void harness_begin_close(struct harness *harness)
+{
+    harness->closing = true;
+    http_close(harness->server, on_closed, harness);
+}
+
 void harness_close(struct harness *harness)
 {
-    http_close(harness->server, on_closed, harness);
+    if (!harness->closing) {
+        harness_begin_close(harness);
+    }
     WAIT_FOR(harness, harness->closed);
     uv_close((uv_handle_t *)&harness->tick, NULL);
     assert_int_equal(uv_run(&harness->loop, UV_RUN_DEFAULT), 0);
@@ -144,9 +157,35 @@ void harness_close(struct harness *harness)
     buffer_close(&harness->logged);
 }
 
+void harness_allow_descriptors(size_t n)
+{
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    if (limit.rlim_cur < n) {
+        assert_true(limit.rlim_max >= n);
+        limit.rlim_cur = n;
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    }
+}
+
 void harness_turn(struct harness *harness)
 {
     (void)uv_run(&harness->loop, UV_RUN_ONCE);
+}
+
+void harness_settle(struct harness *harness)
+{
+    assert_int_equal(uv_timer_stop(&harness->tick), 0);
+    int turns = 0;
+    while (uv_backend_timeout(&harness->loop) == 0) {
+        (void)uv_run(&harness->loop, UV_RUN_NOWAIT);
+        assert_true(++turns < 100);
+    }
+    for (int i = 0; i < 10; i++) {
+        (void)uv_run(&harness->loop, UV_RUN_NOWAIT);
+        assert_int_not_equal(uv_backend_timeout(&harness->loop), 0);
+    }
+    assert_int_equal(uv_timer_start(&harness->tick, tick, TICK_MS, TICK_MS), 0);
 }
 
 void harness_answer_parked(struct harness *harness, size_t i, const char *text)

@@ -14,7 +14,7 @@
 #include "base/limits.h"
 #include "http/http.h"
 
-#define PARKED_MAX 512
+#define PARKED_MAX 1024
 
 /* Answers "/park…" when told, "/large" with LARGE_BYTES, "/headers" with headers as large as can be, anything else at once with a description of what came. */
 #define LARGE_BYTES          ((size_t)8 * 1024 * 1024)
@@ -26,16 +26,22 @@ struct harness {
     struct buffer logged;
     struct http_options options;
     struct http_server *server;
+    void (*take)(struct harness *harness, struct exchange *exchange); /* instead of all that; NULL at first */
+    void *take_arg;
     struct exchange *parked[PARKED_MAX];
     size_t n_parked;
     size_t requests;
     size_t too_large;
+    bool closing;
     bool closed;
 };
 
 void harness_open(struct harness *harness, const struct http_options *changes);
-void harness_close(struct harness *harness);
-void harness_turn(struct harness *harness); /* one turn of the loop, which sleeps a moment at most */
+void harness_begin_close(struct harness *harness); /* the server; at any time, also when a stream is over */
+void harness_close(struct harness *harness);       /* what is left */
+void harness_allow_descriptors(size_t n);          /* raises the process's limit, as far as it may */
+void harness_turn(struct harness *harness);        /* one turn of the loop, which sleeps a moment at most */
+void harness_settle(struct harness *harness);      /* turns until the loop would sleep, and goes on sleeping */
 void harness_answer_parked(struct harness *harness, size_t i, const char *text);
 
 /* Runs the loop until `condition` holds; fails the test after a long while. */

@@ -74,6 +74,21 @@ static void on_applied(void *arg, uint64_t index, const struct lock_table *table
     }
 }
 
+static void on_event(void *arg, const struct event *event)
+{
+    struct node *node = arg;
+    uint64_t parts[4] = {node->told.fingerprint, event->index, event->number, (uint64_t)event->kind};
+    node->told.fingerprint = checksum_64(parts, sizeof parts);
+    node->told.kinds[event->kind]++;
+    node->told.events++;
+}
+
+static void on_skipped(void *arg)
+{
+    struct node *node = arg;
+    node->told.skips++;
+}
+
 /* ---- life ---- */
 
 void cluster_open(struct cluster *cluster, unsigned n, uint64_t seed)
@@ -145,6 +160,8 @@ static enum error start_replica(struct node *node, struct error_text *text)
         .state_hash_every = cluster->state_hash_every,
         .fatal = on_replica_fatal,
         .applied = on_applied,
+        .event = on_event,
+        .skipped = on_skipped,
         .arg = node,
     };
     return replica_open(&options, &node->replica, text);
@@ -179,6 +196,7 @@ void node_start(struct node *node)
     node->closed = false;
     node->complaint[0] = 0;
     node->applied = node->applies = 0;
+    node->told = (struct told){0};
     enum error error = storage_open(&options, &node->storage, &text);
     if (error == ERROR_NONE) {
         error = start_replica(node, &text);
@@ -383,7 +401,7 @@ static void ask_done(struct operation *operation, enum operation_status status, 
     }
 }
 
-static void ask_begin(struct node *node, struct ask *ask)
+void ask_begin(struct node *node, struct ask *ask)
 {
     static unsigned counter;
     ask->operation.done = ask_done;

@@ -19,6 +19,13 @@
 
 struct cluster;
 
+struct told {             /* what a process told of its table */
+    uint64_t fingerprint; /* of all events, in order */
+    uint64_t events;
+    uint64_t kinds[EVENT_FREEZE + 1];
+    unsigned skips;
+};
+
 struct node {
     struct cluster *cluster;
     struct sim_node *sim;
@@ -34,6 +41,7 @@ struct node {
     enum replica_exit exit;
     uint64_t applied; /* index of the newest entry */
     uint64_t applies; /* calls since it was started */
+    struct told told;
 };
 
 struct cluster {
@@ -84,9 +92,10 @@ struct ask {
     uint64_t token;
     uint64_t remaining_ms;
     uint64_t answered_ns;
-    char schedule[64], holder[64], key[64];
+    char schedule[64], holder[64], key[64], occurrence[64];
     struct cluster *cluster;
 };
+void ask_begin(struct node *node, struct ask *ask); /* before its operation is filled in and submitted */
 void ask_acquire(struct node *node, struct ask *ask, const char *schedule, const char *holder, uint64_t ttl_ms);
 void ask_renew(struct node *node, struct ask *ask, const char *schedule, uint64_t token);
 void ask_release(struct node *node, struct ask *ask, const char *schedule, uint64_t token);

@@ -32,6 +32,15 @@
     X(reads, 10000)                                                                                                    \
     X(lists, 400000)                                                                                                   \
     X(pages, 400000)                                                                                                   \
+    X(waits, 40000)                                                                                                    \
+    X(waits_granted, 2000)                                                                                             \
+    X(waits_answered, 600) /* by what can't be waited out */                                                           \
+    X(waits_ended, 6000)                                                                                               \
+    X(waits_given_up, 6000) /* the leader went */                                                                      \
+    X(waits_unknown, 2000)                                                                                             \
+    X(cancels, 3500)                                                                                                   \
+    X(cancels_taken, 3300)                                                                                             \
+    X(cancels_crossed, 100) /* an outcome was on its way */                                                            \
     X(unknowns, 600)                                                                                                   \
     X(not_proposed, 8000)                                                                                              \
     X(refused_lock_held, 20000)                                                                                        \
