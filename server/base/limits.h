@@ -160,7 +160,7 @@
 
 /* Bytes of one chunk. Past it: the next schedule begins another chunk. */
 #define LIMIT_SNAPSHOT_CHUNK_TARGET_BYTES (256u * 1024u)
-/* Bytes of a chunk that a single schedule fills: with every slot taken, and the longest names and texts, 842 KiB. Past it: a
+/* Bytes of a chunk that a single schedule fills: with every slot taken, and the longest names and texts, 907 KiB. Past it: a
  * chunk that claims more is refused as damaged, or closes its connection. */
 #define LIMIT_SNAPSHOT_CHUNK_BYTES        (1024u * 1024u)
 /* Entries that the log keeps behind a snapshot for slow followers, on disk and in memory (a GiB, were all of them the

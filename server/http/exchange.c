@@ -104,6 +104,7 @@ void *exchange_open(void *cls, const char *target, struct MHD_Connection *mhd)
 
 void exchange_free(struct exchange *exchange)
 {
+    CHECK(!exchange->is_watched && exchange->call == EXCHANGE_CALL_NONE);
     buffer_close(&exchange->body);
     stream_free(exchange->stream);
     free(exchange->query);
@@ -302,6 +303,7 @@ static enum MHD_Result exchange_begin(struct exchange *exchange, const char *url
         return MHD_NO;
     }
     exchange->method = slice_of(method);
+    exchange->knows_chunks = strcmp(version, MHD_HTTP_VERSION_1_0) != 0;
     if (!exchange_leaves_room(exchange)) {
         return exchange_refuse_headers(exchange);
     }

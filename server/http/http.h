@@ -75,13 +75,13 @@ bool exchange_is_gone(const struct exchange *exchange);
  * always. Once for an exchange, while it is parked or inside `request`. */
 void exchange_watch(struct exchange *exchange, void (*gone)(void *arg), void *arg);
 
-/* An answer without an end, in place of exchange_answer: status and headers leave at once, the body is what exchange_write
- * brings (chunked). `room` is called on the loop when a stream that had more than half of LIMIT_STREAM_BYTES unsent has less
- * than that again; `closed`, once and last, when the connection is over: because the client went, because it was cut, or
- * after exchange_end. Neither is called from inside the functions below. Until then the exchange stays valid. A stream counts
- * in http_pending, and http_quiesce leaves it open; it is for its owner to end. No time limit is on it before. A HEAD gets
- * status and headers, and has ended when it begins. In place of exchange_answer means: once, while the exchange is parked
- * or inside `request`; not inside `body_too_large`. */
+/* An answer without an end, in place of exchange_answer (once, while the exchange is parked or inside `request`; not inside
+ * `body_too_large`): status and headers leave at once, the body is what exchange_write brings (chunked). `room` (may be NULL)
+ * is called on the loop when a stream that had more than half of LIMIT_STREAM_BYTES unsent has less than that again;
+ * `closed`, once and last, when the connection is over: because the client went, because it was cut, or after exchange_end.
+ * Neither is called from inside the functions below. Until then the exchange stays valid. A stream counts in http_pending,
+ * and http_quiesce leaves it open; it is for its owner to end, and has no time limit before. A HEAD gets status and headers,
+ * and has ended when it begins. */
 struct exchange_stream {
     void (*room)(void *arg);
     void (*closed)(void *arg);

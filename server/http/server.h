@@ -74,6 +74,7 @@ struct exchange {
     size_t discarded;
     struct http_pair *query; /* owned; points into MHD's memory */
     size_t n_query;
+    bool knows_chunks; /* the client's HTTP is newer than 1.0 */
     unsigned status;
     struct MHD_Response *response; /* owned until the exchange ends */
     struct stream *stream;         /* owned; NULL but for a stream */

@@ -23,8 +23,9 @@
 #include "base/limits.h"
 #include "http/server.h"
 
-/* What MHD takes at a time for a client that knows no chunks (HTTP/1.0); for others it takes what its memory holds. */
-#define UNCHUNKED_BYTES ((size_t)4 * 1024)
+/* What MHD takes at a time for a client that knows no chunks, in memory that the stream has for that; for others it takes
+ * what the connection's memory holds. */
+#define UNCHUNKED_BYTES ((size_t)16 * 1024)
 /* A buffer that was larger is freed when it is empty. */
 #define KEPT_BYTES      ((size_t)1024)
 
@@ -77,7 +78,7 @@ static void stream_tell_room(struct exchange *exchange)
     struct stream *stream = exchange->stream;
     if (stream->is_tight && stream_unsent(stream) < LIMIT_STREAM_BYTES / 2) {
         stream->is_tight = false;
-        if (stream->end == STREAM_OPEN) {
+        if (stream->end == STREAM_OPEN && stream->owner.room != NULL) {
             exchange_tell_later(exchange, EXCHANGE_CALL_ROOM);
         }
     }
@@ -155,8 +156,9 @@ void exchange_stream_begin(struct exchange *exchange, unsigned status, const str
     buffer_init(&stream->bytes);
     exchange->stream = stream;
     exchange->server->n_open++;
+    size_t block = exchange->knows_chunks ? 1 : UNCHUNKED_BYTES;
     struct MHD_Response *response =
-        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, UNCHUNKED_BYTES, stream_read, exchange, NULL);
+        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, block, stream_read, exchange, NULL);
     CHECK(response != NULL);
     exchange_hand_over(exchange, status, response, headers, n_headers);
     if (exchange_is_head(exchange)) {

@@ -65,3 +65,56 @@ bool fixture_round_trip(struct fixture *fixture, const struct frame *frame)
     frame_encode(frame, &fixture->body);
     return fixture_decode_untold(fixture, frame->kind, buffer_slice(&fixture->body)) == ERROR_NONE;
 }
+
+static void encode_command(void *arg)
+{
+    struct frame_operation operation = {.command = *(const struct command *)arg};
+    struct frame frame = {.kind = FRAME_OPERATIONS, .operations = {.operations = &operation, .n_operations = 1}};
+    struct buffer body;
+    buffer_init(&body);
+    frame_encode(&frame, &body);
+    buffer_close(&body);
+}
+
+bool fixture_command_is_taken(struct fixture *fixture, struct command command)
+{
+    if (aborts(encode_command, &command)) {
+        return false;
+    }
+    struct frame_operation operation = {.command = command};
+    struct frame frame = {.kind = FRAME_OPERATIONS, .operations = {.operations = &operation, .n_operations = 1}};
+    assert_true(fixture_round_trip(fixture, &frame));
+    assert_frame_equal(&frame, &fixture->frame);
+    return true;
+}
+
+static void encode_result(void *arg)
+{
+    struct frame frame = {.kind = FRAME_OUTCOMES, .outcomes = {.results = arg, .n_results = 1}};
+    struct buffer body;
+    buffer_init(&body);
+    frame_encode(&frame, &body);
+    buffer_close(&body);
+}
+
+bool fixture_result_is_sent(struct frame_operation_result *result)
+{
+    return !aborts(encode_result, result);
+}
+
+bool fixture_outcome_is_sent(const struct outcome *outcome)
+{
+    struct frame_operation_result result = {.status = OPERATION_APPLIED, .outcome = *outcome};
+    return fixture_result_is_sent(&result);
+}
+
+bool fixture_decode_outcome(struct fixture *fixture, const char *outcome, size_t len)
+{
+    struct frame frame = {.kind = FRAME_OUTCOMES};
+    buffer_clear(&fixture->body);
+    frame_encode(&frame, &fixture->body);
+    const uint8_t head[] = {0x1a, (uint8_t)(13 + len), 0x09, 1, 0, 0, 0, 0, 0, 0, 0, 0x10, 1, 0x1a, (uint8_t)len};
+    buffer_append(&fixture->body, head, sizeof head);
+    buffer_append(&fixture->body, outcome, len);
+    return fixture_decode_untold(fixture, FRAME_OUTCOMES, buffer_slice(&fixture->body)) == ERROR_NONE;
+}

@@ -26,4 +26,13 @@ enum error fixture_decode_untold(struct fixture *fixture, enum frame_kind kind, 
 /* Encodes into `body`, alone, and decodes that; true when it is taken. */
 bool fixture_round_trip(struct fixture *fixture, const struct frame *frame);
 
+/* ---- one operation, one result ---- */
+
+/* True when it may be sent; then it is also taken as it was. */
+bool fixture_command_is_taken(struct fixture *fixture, struct command command);
+bool fixture_result_is_sent(struct frame_operation_result *result);
+bool fixture_outcome_is_sent(const struct outcome *outcome);
+/* Decodes an outcome as another sender might write it, alone in a frame; at most 100 bytes. */
+bool fixture_decode_outcome(struct fixture *fixture, const char *outcome, size_t len);
+
 #endif

@@ -134,7 +134,8 @@ static void fixed_outcomes_newer(struct arena *arena, struct frame_outcomes *out
     results[0].outcome = (struct outcome){.code = OUTCOME_DONE, .has_group = true, .group = group};
     results[1].outcome = (struct outcome){
         .code = OUTCOME_GROUP_FULL, .has_group = true, .group = group, .holders = fixed_holder(arena), .n_holders = 1};
-    results[2].outcome = (struct outcome){.code = OUTCOME_GROUP_FULL, .has_group = true, .group = {slice_of("none")}};
+    results[2].outcome =
+        (struct outcome){.code = OUTCOME_GROUP_FULL, .has_group = true, .group = {.name = slice_of("none")}};
     results[3].outcome =
         (struct outcome){.code = OUTCOME_UNKNOWN_GROUP, .has_group = true, .group = {.name = slice_of("x")}};
     results[4].outcome = (struct outcome){.code = OUTCOME_GROUP_IN_USE, .has_group = true, .group = group};

@@ -12,16 +12,6 @@
 #include "core/rules.h"
 #include "fixture.h"
 
-static void encode_command(void *arg)
-{
-    struct frame_operation operation = {.command = *(const struct command *)arg};
-    struct frame frame = {.kind = FRAME_OPERATIONS, .operations = {.operations = &operation, .n_operations = 1}};
-    struct buffer body;
-    buffer_init(&body);
-    frame_encode(&frame, &body);
-    buffer_close(&body);
-}
-
 static struct command good_acquire(void)
 {
     struct acquire_command acquire = {
@@ -29,38 +19,25 @@ static struct command good_acquire(void)
     return (struct command){.kind = COMMAND_ACQUIRE, .acquire = acquire};
 }
 
-/* True when it may be sent; then it is also taken as it was. */
-static bool command_is_taken(struct fixture *f, struct command command)
-{
-    if (aborts(encode_command, &command)) {
-        return false;
-    }
-    struct frame_operation operation = {.command = command};
-    struct frame frame = {.kind = FRAME_OPERATIONS, .operations = {.operations = &operation, .n_operations = 1}};
-    assert_true(fixture_round_trip(f, &frame));
-    assert_frame_equal(&frame, &f->frame);
-    return true;
-}
-
 static bool schedule_is_taken(struct fixture *f, struct slice id)
 {
     struct command command = good_acquire();
     command.acquire.schedule_id = id;
-    return command_is_taken(f, command);
+    return fixture_command_is_taken(f, command);
 }
 
 static bool holder_is_taken(struct fixture *f, struct slice holder)
 {
     struct command command = good_acquire();
     command.acquire.holder = holder;
-    return command_is_taken(f, command);
+    return fixture_command_is_taken(f, command);
 }
 
 static bool metadata_is_taken(struct fixture *f, struct slice metadata)
 {
     struct command command = good_acquire();
     command.acquire.metadata = metadata;
-    return command_is_taken(f, command);
+    return fixture_command_is_taken(f, command);
 }
 
 static struct slice text_of(struct fixture *f, size_t len)
@@ -95,18 +72,18 @@ static void occurrences_keys_and_metadata_are_taken_up_to_their_length(void **st
     struct command command = good_acquire();
     command.acquire.occurrence = text_of(f, LIMIT_OCCURRENCE_BYTES);
     command.acquire.idempotency_key = text_of(f, LIMIT_OCCURRENCE_BYTES);
-    assert_true(command_is_taken(f, command));
+    assert_true(fixture_command_is_taken(f, command));
     command.acquire.occurrence = text_of(f, LIMIT_OCCURRENCE_BYTES + 1);
-    assert_false(command_is_taken(f, command));
+    assert_false(fixture_command_is_taken(f, command));
     command.acquire.occurrence = slice_of("");
-    assert_false(command_is_taken(f, command));
+    assert_false(fixture_command_is_taken(f, command));
     command = good_acquire();
     command.acquire.idempotency_key = text_of(f, LIMIT_OCCURRENCE_BYTES + 1);
-    assert_false(command_is_taken(f, command));
+    assert_false(fixture_command_is_taken(f, command));
     command.acquire.idempotency_key = (struct slice){0};
-    assert_false(command_is_taken(f, command));
+    assert_false(fixture_command_is_taken(f, command));
     sample_longest_command(&f->sample_arena, &command);
-    assert_true(command_is_taken(f, command));
+    assert_true(fixture_command_is_taken(f, command));
     assert_true(metadata_is_taken(f, slice_of("{}")));
     assert_true(metadata_is_taken(f, slice_of("{\"\xf0\x9f\x98\x80\":\"\xe2\x82\xac\"}")));
     assert_false(metadata_is_taken(f, slice_of("[]")));
@@ -124,28 +101,28 @@ static void numbers_are_taken_within_their_range(void **state)
     struct command command = good_acquire();
     command.acquire.has_ttl = true;
     command.acquire.ttl_ms = LIMIT_NUMBER_MAX;
-    assert_true(command_is_taken(f, command));
+    assert_true(fixture_command_is_taken(f, command));
     command.acquire.ttl_ms = LIMIT_NUMBER_MAX + 1;
-    assert_false(command_is_taken(f, command));
+    assert_false(fixture_command_is_taken(f, command));
     command.acquire.ttl_ms = 0;
-    assert_false(command_is_taken(f, command));
+    assert_false(fixture_command_is_taken(f, command));
     command = good_acquire();
     command.acquire.has_estimate = true;
     command.acquire.estimate_ms = 0;
-    assert_true(command_is_taken(f, command));
+    assert_true(fixture_command_is_taken(f, command));
     command.acquire.estimate_ms = LIMIT_NUMBER_MAX + 1;
-    assert_false(command_is_taken(f, command));
+    assert_false(fixture_command_is_taken(f, command));
     command = (struct command){.kind = COMMAND_RENEW, .renew = {.schedule_id = slice_of("s"), .has_ttl = true}};
-    assert_false(command_is_taken(f, command));
+    assert_false(fixture_command_is_taken(f, command));
     for (int outcome = RUN_RUNNING; outcome <= RUN_REVOKED + 1; outcome++) {
         command = (struct command){.kind = COMMAND_RELEASE};
         command.release.schedule_id = slice_of("s");
         command.release.has_outcome = true;
         command.release.outcome = (enum run_outcome)outcome;
         bool reported = outcome == RUN_SUCCEEDED || outcome == RUN_FAILED || outcome == RUN_ABANDONED;
-        assert_int_equal(command_is_taken(f, command), reported);
+        assert_int_equal(fixture_command_is_taken(f, command), reported);
     }
-    assert_false(command_is_taken(f, (struct command){.kind = (enum command_kind)99}));
+    assert_false(fixture_command_is_taken(f, (struct command){.kind = (enum command_kind)99}));
 }
 
 /* ---- policies ---- */
@@ -161,7 +138,7 @@ static bool policy_is_taken(struct fixture *f, const struct policy *policy)
 {
     struct command command = good_put();
     command.put_schedule.policy = *policy;
-    return command_is_taken(f, command);
+    return fixture_command_is_taken(f, command);
 }
 
 static void a_policys_durations_leave_room_for_a_ttl(void **state)
@@ -237,8 +214,8 @@ static void a_policy_is_set_and_deleted_by_a_proper_name(void **state)
                                   slice_of("")};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         put.put_schedule.schedule_id = delete.delete_schedule.schedule_id = names[i];
-        assert_int_equal(command_is_taken(f, put), i == 0);
-        assert_int_equal(command_is_taken(f, delete), i == 0);
+        assert_int_equal(fixture_command_is_taken(f, put), i == 0);
+        assert_int_equal(fixture_command_is_taken(f, delete), i == 0);
     }
 }
 
@@ -254,14 +231,14 @@ static bool actor_is_taken(struct fixture *f, struct slice actor)
 {
     struct command command = good_revoke();
     command.revoke.actor = actor;
-    return command_is_taken(f, command);
+    return fixture_command_is_taken(f, command);
 }
 
 static bool reason_is_taken(struct fixture *f, struct slice reason)
 {
     struct command command = good_revoke();
     command.revoke.reason = reason;
-    return command_is_taken(f, command);
+    return fixture_command_is_taken(f, command);
 }
 
 static void revoking_takes_an_actor_and_a_reason(void **state)
@@ -280,7 +257,7 @@ static void revoking_takes_an_actor_and_a_reason(void **state)
     assert_false(reason_is_taken(f, slice_of("\xff")));
     struct command command = good_revoke();
     command.revoke.schedule_id = slice_of("a/b");
-    assert_false(command_is_taken(f, command));
+    assert_false(fixture_command_is_taken(f, command));
 }
 
 /* The fields of a revocation, by hand, with those of `altered` in place of their own. */
@@ -328,13 +305,13 @@ static void rules_are_raised_to_versions_that_this_build_knows(void **state)
 {
     struct fixture *f = *state;
     struct command command = {.kind = COMMAND_RULES};
-    assert_false(command_is_taken(f, command));
+    assert_false(fixture_command_is_taken(f, command));
     command.rules.version = RULES_VERSION_FIRST;
-    assert_true(command_is_taken(f, command));
+    assert_true(fixture_command_is_taken(f, command));
     command.rules.version = rules_version_newest();
-    assert_true(command_is_taken(f, command));
+    assert_true(fixture_command_is_taken(f, command));
     command.rules.version++;
-    assert_false(command_is_taken(f, command));
+    assert_false(fixture_command_is_taken(f, command));
 }
 
 int main(void)

@@ -201,72 +201,57 @@ static void the_name_of_a_wrong_field_comes_back_as_text_of_its_own(void **state
 
 /* ---- rules ---- */
 
-static void encode_result(void *arg)
-{
-    struct frame frame = {.kind = FRAME_OUTCOMES, .outcomes = {.results = arg, .n_results = 1}};
-    struct buffer body;
-    buffer_init(&body);
-    frame_encode(&frame, &body);
-    buffer_close(&body);
-}
-
 static void an_outcome_without_what_its_answer_needs_aborts_its_sender(void **state)
 {
     (void)state;
     struct frame_operation_result result = {.status = OPERATION_APPLIED, .outcome = {.code = OUTCOME_LOCK_HELD}};
-    assert_true(aborts(encode_result, &result));
+    assert_false(fixture_result_is_sent(&result));
     result.outcome.code = OUTCOME_INVALID_FIELD;
-    assert_true(aborts(encode_result, &result));
+    assert_false(fixture_result_is_sent(&result));
     result.outcome.code = OUTCOME_DONE;
-    assert_false(aborts(encode_result, &result));
+    assert_true(fixture_result_is_sent(&result));
     result.outcome.has_grant = true;
-    assert_true(aborts(encode_result, &result));
+    assert_false(fixture_result_is_sent(&result));
     result.status = OPERATION_UNKNOWN; /* then there is no outcome to look at */
-    assert_false(aborts(encode_result, &result));
+    assert_true(fixture_result_is_sent(&result));
     result.status = (enum operation_status)0;
-    assert_true(aborts(encode_result, &result));
-}
-
-static bool outcome_is_sent(const struct outcome *outcome)
-{
-    struct frame_operation_result result = {.status = OPERATION_APPLIED, .outcome = *outcome};
-    return !aborts(encode_result, &result);
+    assert_false(fixture_result_is_sent(&result));
 }
 
 static void holders_have_no_metadata_and_are_no_more_than_the_slots(void **state)
 {
     struct fixture *f = *state;
     struct outcome outcome = {.code = OUTCOME_LOCK_HELD, .holders = longest_holders(f), .n_holders = LIMIT_SLOTS};
-    assert_true(outcome_is_sent(&outcome));
+    assert_true(fixture_outcome_is_sent(&outcome));
     outcome.n_holders++;
-    assert_false(outcome_is_sent(&outcome));
+    assert_false(fixture_outcome_is_sent(&outcome));
     outcome.n_holders = 2;
     ((struct grant_view *)outcome.holders)[1].metadata = slice_of("{}");
-    assert_false(outcome_is_sent(&outcome));
+    assert_false(fixture_outcome_is_sent(&outcome));
     outcome.n_holders = 1;
-    assert_true(outcome_is_sent(&outcome));
+    assert_true(fixture_outcome_is_sent(&outcome));
     outcome.code = OUTCOME_LOCK_LOST;
-    assert_true(outcome_is_sent(&outcome));
+    assert_true(fixture_outcome_is_sent(&outcome));
 }
 
 static void runs_are_those_of_a_revocation_and_no_more_than_the_slots(void **state)
 {
     struct fixture *f = *state;
     struct outcome outcome = {.code = OUTCOME_DONE, .runs = longest_runs(f), .n_runs = LIMIT_SLOTS};
-    assert_true(outcome_is_sent(&outcome));
+    assert_true(fixture_outcome_is_sent(&outcome));
     outcome.n_runs++;
-    assert_false(outcome_is_sent(&outcome));
+    assert_false(fixture_outcome_is_sent(&outcome));
     outcome.n_runs = 1;
     outcome.code = OUTCOME_LOCK_LOST;
-    assert_false(outcome_is_sent(&outcome));
+    assert_false(fixture_outcome_is_sent(&outcome));
     outcome.code = OUTCOME_DONE;
     outcome.holders = longest_holders(f);
     outcome.n_holders = 1;
-    assert_false(outcome_is_sent(&outcome));
+    assert_false(fixture_outcome_is_sent(&outcome));
     outcome.n_holders = 0;
-    assert_true(outcome_is_sent(&outcome));
+    assert_true(fixture_outcome_is_sent(&outcome));
     ((struct run_view *)outcome.runs)[0].reason = slice_of("\xff");
-    assert_false(outcome_is_sent(&outcome));
+    assert_false(fixture_outcome_is_sent(&outcome));
 }
 
 /* What a command did to a run is told in the answer of a revoke only. */
@@ -278,8 +263,8 @@ static void only_listed_runs_say_what_was_done_to_them(void **state)
     for (int i = 0; i < 2; i++) {
         run->is_newly_revoked = i == 0;
         run->is_newly_freed = i == 1;
-        assert_true(outcome_is_sent(&outcome));
-        assert_false(outcome_is_sent(&(struct outcome){.code = OUTCOME_DONE, .has_run = true, .run = *run}));
+        assert_true(fixture_outcome_is_sent(&outcome));
+        assert_false(fixture_outcome_is_sent(&(struct outcome){.code = OUTCOME_DONE, .has_run = true, .run = *run}));
     }
 }
 
@@ -289,26 +274,15 @@ static void a_policy_in_an_outcome_keeps_to_its_ranges(void **state)
     struct outcome outcome = {.code = OUTCOME_DONE, .has_policy = true};
     outcome.policy.schedule_id = slice_of("s");
     outcome.policy.policy = (struct policy){.max_ttl_ms = 1, .slots = 1, .max_attempts = 1};
-    assert_true(outcome_is_sent(&outcome));
+    assert_true(fixture_outcome_is_sent(&outcome));
     outcome.policy.policy.slots = 0;
-    assert_false(outcome_is_sent(&outcome));
+    assert_false(fixture_outcome_is_sent(&outcome));
     outcome.policy.policy.slots = 1;
     outcome.policy.schedule_id = slice_of("a/b");
-    assert_false(outcome_is_sent(&outcome));
+    assert_false(fixture_outcome_is_sent(&outcome));
 }
 
-/* An outcome as another sender might write it. */
-static bool decode_outcome(struct fixture *f, const char *outcome, size_t len)
-{
-    struct frame frame = {.kind = FRAME_OUTCOMES};
-    buffer_clear(&f->body);
-    frame_encode(&frame, &f->body);
-    const uint8_t head[] = {0x1a, (uint8_t)(13 + len), 0x09, 1, 0, 0, 0, 0, 0, 0, 0, 0x10, 1, 0x1a, (uint8_t)len};
-    buffer_append(&f->body, head, sizeof head);
-    buffer_append(&f->body, outcome, len);
-    return fixture_decode_untold(f, FRAME_OUTCOMES, buffer_slice(&f->body)) == ERROR_NONE;
-}
-#define DECODE(f, outcome) decode_outcome(f, outcome, sizeof(outcome) - 1)
+#define DECODE(f, outcome) fixture_decode_outcome(f, outcome, sizeof(outcome) - 1)
 
 /* Schedule and holder, then the numbers; runs have their own outcome among them. */
 #define GRANT "\x0a\1s\x12\1h\x28\1\x30\1\x38\1\x40\2\x48\2\x50\1"

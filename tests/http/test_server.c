@@ -196,6 +196,29 @@ static void it_closes_before_it_ever_ran(void **state)
     harness_close(&harness);
 }
 
+/* Nobody would answer it any more. */
+static void what_is_asked_while_it_closes_is_not_taken(void **state)
+{
+    (void)state;
+    struct harness harness;
+    struct client clients[2];
+    harness_open(&harness, NULL);
+    client_open(&clients[0], &harness);
+    client_send(&clients[0], GET);
+    WAIT_FOR(&harness, client_answers(&clients[0]) == 1);
+    client_open(&clients[1], &harness);
+    for (size_t i = 0; i < 2; i++) {
+        client_send(&clients[i], PARK);
+    }
+    harness_close(&harness);
+    assert_int_equal(harness.n_parked, 0);
+    for (size_t i = 0; i < 2; i++) {
+        assert_true(client_ended(&clients[i]));
+        assert_int_equal(client_answers(&clients[i]), 1 - i);
+        client_close(&clients[i]);
+    }
+}
+
 static void past_its_connections_others_wait_for_a_place(void **state)
 {
     (void)state;
@@ -318,6 +341,7 @@ int main(void)
         cmocka_unit_test(after_quiesce_what_is_under_way_is_answered_and_closed),
         cmocka_unit_test(it_closes_with_connections_in_every_state),
         cmocka_unit_test(it_closes_before_it_ever_ran),
+        cmocka_unit_test(what_is_asked_while_it_closes_is_not_taken),
         cmocka_unit_test(past_its_connections_others_wait_for_a_place),
         cmocka_unit_test(crowds_are_shared_out_over_turns),
         cmocka_unit_test(out_of_descriptors_it_neither_spins_nor_stops),
