@@ -22,6 +22,7 @@ import openapi
 
 BATOND = None  # path of the program under test, set by main.py
 ROOT = tempfile.mkdtemp(prefix="baton-e2e-")
+RULES = 2  # what the program under test brings
 MOUNTS = []
 PROCESSES = []
 STARTED = []  # nodes that the running test has started; main.py empties it before each test
@@ -223,7 +224,8 @@ class Node:
         try:
             connection.request(method, path, body=body, headers=headers or {})
             response = connection.getresponse()
-            answer = Answer(response.status, response.getheaders(), response.read())
+            endless = response.getheader("content-type") == "text/event-stream"  # clients.Reader reads it
+            answer = Answer(response.status, response.getheaders(), b"" if endless else response.read())
         finally:
             connection.close()
         if self.binary is None:  # another version has another contract
@@ -309,7 +311,16 @@ class Cluster:
         for node in self.nodes:
             node.start(**named)
         self.wait_ready()
+        if not any(node.binary for node in self.nodes):
+            self.wait_rules()
         return self
+
+    def wait_rules(self):
+        """Until the rules that this version brings are in force: a new cluster raises them as soon as it knows all members."""
+        wanted = f"\nbaton_rules_version {RULES}\n"
+        for node in self.nodes:
+            wait_for(lambda node=node: wanted in node.request("GET", "/metrics").body.decode(), f"{node.name} has rules {RULES}",
+                     nodes=[node])  # fmt: skip
 
     def wait_ready(self, nodes=None, seconds=60):
         """Until all of `nodes` serve and agree on a leader."""

@@ -16,6 +16,14 @@ MODULES = [
     "test_harness",
     "test_contract",
     "test_schedules",
+    "test_groups",
+    "test_freezes",
+    "test_waiting",
+    "test_runs",
+    "test_events",
+    "test_renew_batch",
+    "test_occurrences_once",
+    "test_codes",
     "test_metrics",
     "test_health",
     "test_wrong_input",
@@ -31,6 +39,8 @@ MODULES = [
     "test_upgrade",
     "test_bounds",
 ]
+# Only when it is named: tests/full.sh does.
+LONG_MODULES = ["test_capacity"]
 
 
 def collect(names):
@@ -38,7 +48,7 @@ def collect(names):
     wanted = [name for name in names if not name.startswith("-")]
     left_out = [name[1:] for name in names if name.startswith("-")]
     tests = []
-    for name in MODULES:
+    for name in MODULES + [long for long in LONG_MODULES if any(long in part for part in wanted)]:
         module = importlib.import_module(name)
         for function in vars(module).values():
             if callable(function) and getattr(function, "__module__", "") == name and function.__name__.startswith("test_"):

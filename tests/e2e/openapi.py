@@ -21,7 +21,7 @@ from contract import COMPONENT, Contract  # noqa: E402
 
 CONTRACT = Contract()
 # Headers that HTTP itself brings; any other one of an answer stands in the file.
-PLAIN_HEADERS = {"connection", "content-length", "content-type", "date"}
+PLAIN_HEADERS = {"connection", "content-length", "content-type", "date", "transfer-encoding"}
 # What is refused before baton sees it: by libmicrohttpd, with a text of its own.
 REFUSED_EARLIER = {400, 413, 414, 431, 501, 505}
 # What no run has to see, with the reason: (operation or None for all, status, code).
@@ -266,6 +266,23 @@ def exchanged(method, target, headers, body, answer):
         raise Mismatch(text) from None
 
 
+def told(kind, data):
+    """The same for one event of GET /events: its data is what the file says of its kind."""
+    try:
+        operation, _ = CONTRACT.find("GET", "/events")
+        schema = operation.responses[200].events.get(kind)
+        _expect(schema is not None, "this kind isn't described")
+        complaint = _complaint(schema, data)
+        _expect(complaint is None, f"data: {complaint}")
+        with _lock:
+            _answers.add((operation.name, 200, f"event {kind}"))
+            _note_members(schema, data, f"event {kind}")
+    except Mismatch as mismatch:
+        text = f"openapi/baton.yaml and the event {kind!r} with {data}: {mismatch}"
+        MISMATCHES.append(text)
+        raise Mismatch(text) from None
+
+
 # ---- coverage ----
 
 
@@ -275,6 +292,7 @@ def _described():
         for status, response in operation.responses.items():
             schemas = dict(response.problems)
             schemas.update((None, schema) for kind, schema in response.content.items() if "problem" not in kind)
+            schemas.update((f"event {kind}", schema) for kind, schema in response.events.items())
             for code, schema in schemas.items():
                 if (operation.name, status, code) not in NEED_NOT_BE_SEEN and (None, status, code) not in NEED_NOT_BE_SEEN:
                     yield operation.name, status, code, schema

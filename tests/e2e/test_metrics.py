@@ -12,7 +12,7 @@ import urllib.parse
 import urllib.request
 
 from harness import (
-    PROCESSES, ROOT, Cluster, blast, check, equal, free_port, leader_and_follower, post_bytes, unique, wait_for,
+    PROCESSES, ROOT, RULES, Cluster, blast, check, equal, free_port, leader_and_follower, post_bytes, unique, wait_for,
 )  # fmt: skip
 
 SAMPLE = re.compile(r'^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (-?[0-9.e+]+|\+Inf|NaN)$')
@@ -190,7 +190,7 @@ def test_raft_and_disk_are_shown():
             check(scrape.get("baton_disk_write_duration_seconds_sum") > 0, "and took time")
             check(scrape.get("baton_disk_free_bytes") > 0 and scrape.get("baton_disk_log_bytes") > 0, "bytes")
             check(scrape.get("baton_loop_stall_seconds_count") > 10, "turns of the loop")
-            equal(scrape.get("baton_rules_version"), 1, "rules")
+            equal(scrape.get("baton_rules_version"), RULES, "rules")
             for peer in cluster.nodes:
                 name = "baton_raft_peer_last_contact_seconds"
                 equal(scrape.has(name, peer=peer.name), peer is not node, f"contact of {node.name} with {peer.name}")

@@ -4,6 +4,7 @@ looked at by the harness, here as everywhere (openapi.py)."""
 import concurrent.futures
 import json
 import os
+import re
 import signal
 
 import openapi
@@ -11,6 +12,7 @@ from harness import (
     Answer, Cluster, Node, check, equal, free_port, leader_and_follower, mount_tmpfs, shared_cluster, unique, unmount, wait_for,
 )  # fmt: skip
 from openapi import CONTRACT
+from test_bounds import LIMIT
 from test_contract import problem
 from test_disk import fill
 
@@ -18,12 +20,21 @@ READS_AND_WRITES = [operation for operation in CONTRACT.operations if "no_leader
 WRITES = [operation for operation in CONTRACT.operations if 504 in operation.responses]
 
 
-def target(operation, schedule=None, **query):
+def path_of(operation, name):
+    """With `name` for what the path names: a schedule, a group, a scope."""
+    return re.sub("{[^}]*}", name, operation.path)
+
+
+def text_of(value):
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def target(operation, name=None, **query):
     """Path and query, with the file's own examples for what is required."""
-    path = operation.path.replace("{schedule_id}", schedule or unique("described"))
+    path = path_of(operation, name or unique("described"))
     given = {name: parameter["example"] for name, parameter in operation.query.items() if parameter.get("required")}
     given.update(query)
-    return path + "".join(f"{'&' if i else '?'}{name}={value}" for i, (name, value) in enumerate(given.items()))
+    return path + "".join(f"{'&' if i else '?'}{name}={text_of(value)}" for i, (name, value) in enumerate(given.items()))
 
 
 def body(operation):
@@ -107,13 +118,14 @@ def test_every_operation_refuses_what_no_request_may_have():
         for operation in CONTRACT.operations:
             method, where, sent = operation.method, target(operation), body(operation)
             problem(node.request(method, where, sent, {"Origin": "http://evil.example"}), 403, "forbidden")
-            problem(node.request(method, where, b" " * 65537), 413, "body_too_large")
+            most = LIMIT["BATCH_BODY_BYTES" if operation.name == "renewLocks" else "BODY_BYTES"]
+            problem(node.request(method, where, b" " * (most + 1)), 413, "body_too_large")
             found = problem(node.request(method, target(operation, nonsense=1), sent), 400, "unknown_field")
             equal(found["field"], "nonsense", f"the place, {operation.name}")
             if operation.path_parameters:
                 problem(node.request(method, target(operation, "-a"), sent), 400, "invalid_name")
             for name, parameter in operation.query.items():
-                twice = f"{target(operation, **{name: parameter['example']})}&{name}={parameter['example']}"
+                twice = f"{target(operation, **{name: parameter['example']})}&{name}={text_of(parameter['example'])}"
                 equal(problem(node.request(method, twice, sent), 400, "invalid_field")["field"], name, "the place")
 
 
@@ -135,9 +147,10 @@ def test_every_body_is_refused_when_it_is_wrong():
                 equal(problem(node.request(method, where, less), 400, "invalid_field")["field"], name, operation.name)
 
 
-def value_for(schema):
+def value_for(operation, name):
     """A value that the file gives itself."""
-    return schema["examples"][0] if "examples" in schema else schema["default"]
+    schema = operation.fields[name]
+    return schema["examples"][0] if "examples" in schema else schema["default"] if "default" in schema else body(operation)[name]
 
 
 def test_every_field_and_parameter_and_example_is_taken():
@@ -146,8 +159,8 @@ def test_every_field_and_parameter_and_example_is_taken():
             for example in operation.examples:
                 answer = node.request(operation.method, target(operation), example)
                 check(answer.status != 400, f"{operation.name} with {example}: {answer!r}")
-            for name, schema in operation.fields.items():
-                sent = {**body(operation), name: value_for(schema)}
+            for name in operation.fields:
+                sent = {**body(operation), name: value_for(operation, name)}
                 answer = node.request(operation.method, target(operation), sent)
                 check(answer.status != 400, f"{operation.name} with {sent}: {answer!r}")
             for name, parameter in operation.query.items():
@@ -159,7 +172,7 @@ def test_other_methods_are_not_allowed():
     for path in dict.fromkeys(operation.path for operation in CONTRACT.operations):
         taken = {operation.method for operation in CONTRACT.operations if operation.path == path}
         for method in {"GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"} - taken:
-            answer = shared_cluster().nodes[0].request(method, path.replace("{schedule_id}", "a"))
+            answer = shared_cluster().nodes[0].request(method, re.sub("{[^}]*}", "a", path))
             problem(answer, 405, "method_not_allowed")
 
 
@@ -168,7 +181,7 @@ def test_a_node_that_waits_for_its_cluster_says_so_to_everybody():
         node = cluster["n1"].start()
         wait_for(node.health, "HTTP is open", nodes=[node])
         for operation, answer in ask_all(node, CONTRACT.operations):
-            if operation in READS_AND_WRITES:
+            if operation in READS_AND_WRITES or operation.responses[200].events:
                 problem(answer, 503, "not_ready")
             else:
                 check(answer.code is None, f"{operation.name} is answered: {answer!r}")
@@ -245,11 +258,15 @@ def test_lists_end_early_and_go_on():
         for name in ("a", "b", "c"):
             equal(node.acquire(f"{prefix}.{name}").status, 201, "lock")
             equal(node.request("PUT", f"/schedules/{prefix}.{name}", {"description": name}).status, 200, "policy")
-        for path, member in (("/locks", "locks"), ("/schedules", "schedules")):
+            equal(node.request("PUT", f"/groups/{prefix}.{name}", {"slots": 1}).status, 200, "group")
+            freeze = {"reason": "r", "actor": "a", "ttl_ms": 60000}
+            equal(node.request("PUT", f"/freezes/{prefix}.{name}", freeze).status, 200, "freeze")
+        for path, member, called in (("/locks", "locks", "schedule_id"), ("/schedules", "schedules", "schedule_id"),
+                                     ("/groups", "groups", "name"), ("/freezes", "freezes", "scope")):  # fmt: skip
             seen, after = [], ""
             while after is not None:
                 page = node.request("GET", f"{path}?prefix={prefix}&limit=2{after and '&after=' + after}").json
-                seen += [item["schedule_id"] for item in page[member]]
+                seen += [item[called] for item in page[member]]
                 after = page["next"]
             equal(seen, [f"{prefix}.{name}" for name in ("a", "b", "c")], f"{path}, page by page")
 

@@ -6,7 +6,8 @@ import shutil
 import subprocess
 
 import upgrade
-from harness import ROOT, Node, check, equal, free_port, unique
+from harness import ROOT, RULES, Node, check, equal, free_port, unique, wait_for
+from test_rules import rules_of
 
 FIXTURES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../upgrade")
 DAY = 24 * 3600 * 1000
@@ -63,6 +64,17 @@ def check_release(version):
     equal(node.renew("vacuum", revoking[0]["token"]).code, "lock_lost", "a revoked lock")
     fresh = node.acquire("fresh", "x")
     check(fresh.status == 201 and fresh.json["token"] > expected["last_token"], f"{fresh} after {expected['last_token']}")
+    # And has what that version had not, once the rules are raised.
+    wait_for(lambda: rules_of(node) == RULES, "the rules are raised", nodes=[node])
+    equal(node.request("PUT", "/groups/new", {"slots": 1}).status, 200, "a group")
+    equal(node.request("PUT", "/schedules/fresh", {"group": "new"}).status, 200, "a schedule in it")
+    equal(node.request("PUT", "/freezes/none*", {"reason": "r", "actor": "a", "ttl_ms": DAY}).status, 200, "a freeze")
+    shown = upgrade.state_of(node)
+    equal(node.stop(), 0, "exit")
+    node.start()
+    node.wait_ready()
+    equal((rules_of(node), upgrade.state_of(node)), (RULES, shown), "after a restart")
+    equal(node.request("GET", "/groups/new").json, {"name": "new", "slots": 1, "held": 0, "schedules": 1}, "the group")
     equal(node.stop(), 0, "exit")
     shutil.rmtree(node.directory)
 
