@@ -1,15 +1,21 @@
 #include "contract_model_private.h"
 
-#include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define FORGET_MS (40 * CONTRACT_DAY_MS)
 
+_Noreturn void model_fail(const char *condition)
+{
+    (void)fprintf(stderr, "the model is wrong: %s\n", condition);
+    abort();
+}
+
 struct contract_model *contract_model_open(void)
 {
     struct contract_model *model = calloc(1, sizeof *model);
-    assert(model != NULL);
+    REQUIRE(model != NULL);
     model->next_token = 1;
     return model;
 }
@@ -23,7 +29,7 @@ void contract_model_close(struct contract_model *model)
 
 void model_text(char to[CONTRACT_TEXT], const char *from)
 {
-    assert(strlen(from) < CONTRACT_TEXT);
+    REQUIRE(strlen(from) < CONTRACT_TEXT);
     memset(to, 0, CONTRACT_TEXT);
     memcpy(to, from, strlen(from));
 }
@@ -48,7 +54,7 @@ struct contract_schedule *model_schedule_make(struct contract_model *model, cons
     struct contract_schedule *schedule = model_schedule(model, id);
     if (schedule == NULL) {
         schedule = model_schedule(model, "");
-        assert(schedule != NULL);
+        REQUIRE(schedule != NULL);
         memset(schedule, 0, sizeof *schedule);
         model_text(schedule->id, id);
     }
@@ -165,7 +171,7 @@ const struct contract_freeze *model_freeze_of(const struct contract_model *model
 
 struct contract_event *model_tell(struct contract_model *model, enum contract_event_kind kind, const char *name)
 {
-    assert(model->n_events < CONTRACT_EVENTS);
+    REQUIRE(model->n_events < CONTRACT_EVENTS);
     struct contract_event *event = &model->events[model->n_events++];
     memset(event, 0, sizeof *event);
     event->kind = kind;
@@ -228,7 +234,7 @@ static void forget_run(struct contract_schedule *schedule, uint64_t token)
             first = i;
         }
     }
-    assert(first < schedule->n_runs);
+    REQUIRE(first < schedule->n_runs);
     memmove(&schedule->runs[first], &schedule->runs[first + 1],
             (schedule->n_runs - first - 1) * sizeof schedule->runs[0]);
     schedule->n_runs--;
@@ -258,7 +264,7 @@ static void forget_occurrence(struct contract_model *model, struct contract_sche
         }
     }
     size_t gone = instant != none ? instant : string;
-    assert(gone != none);
+    REQUIRE(gone != none);
     if (instant != none) {
         struct contract_instant forgotten = schedule->occurrences[gone].instant;
         if (!schedule->floor.is_valid || contract_instant_compare(forgotten, schedule->floor) > 0) {

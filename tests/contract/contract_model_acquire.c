@@ -1,6 +1,5 @@
 #include "contract_model_private.h"
 
-#include <assert.h>
 #include <string.h>
 
 #define DEFAULT_MARGIN_MS 30000u
@@ -164,7 +163,7 @@ static const char *refuse_slot(struct contract_model *model, struct contract_sch
     if (terms->policy.group[0] != '\0') {
         size_t n = model_group_grants(model, terms->policy.group, answer->holders);
         answer->has_group = contract_model_group(model, terms->policy.group, &answer->group);
-        assert(answer->has_group);
+        REQUIRE(answer->has_group);
         if (n >= answer->group.group.slots) {
             answer->n_holders = n < CONTRACT_GROUP_HOLDERS ? n : CONTRACT_GROUP_HOLDERS;
             return "group_full";

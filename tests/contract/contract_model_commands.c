@@ -1,6 +1,5 @@
 #include "contract_model_private.h"
 
-#include <assert.h>
 #include <string.h>
 
 #define LONGEST_TTL_MS    (7 * CONTRACT_DAY_MS)
@@ -133,55 +132,48 @@ void model_release(struct contract_model *model, const struct contract_command *
 
 /* ---- revoke ---- */
 
+/* Once more changes nothing, but that by force it frees the slot. */
 static void revoke_run(struct contract_model *model, struct contract_schedule *schedule, struct contract_run *run,
                        const struct contract_command *command, struct contract_answer *answer)
 {
     bool is_newly_revoked = run->outcome == CONTRACT_RUNNING;
+    bool is_newly_freed = run->has_slot && command->force;
+    answer->is_newly_revoked[answer->n_revoked] = is_newly_revoked;
+    answer->is_newly_freed[answer->n_revoked] = is_newly_freed;
+    if (!is_newly_revoked && !is_newly_freed) {
+        return;
+    }
+    answer->repeated = false;
     if (is_newly_revoked) {
         model_end(model, run, CONTRACT_REVOKED);
     }
-    if (command->force) {
+    if (is_newly_freed) {
         model_free_slot(model, schedule, run);
     }
-    if (is_newly_revoked || command->force) { /* who freed the slot said the more */
-        model_text(run->actor, command->actor);
-        model_text(run->reason, command->reason);
-        struct contract_event *event = model_tell_run(model, CONTRACT_EVENT_REVOKED, run);
-        event->is_newly_revoked = is_newly_revoked;
-        event->is_newly_freed = command->force;
-        answer->repeated = false;
-    }
-    answer->is_newly_revoked[answer->n_revoked] = is_newly_revoked;
-    answer->is_newly_freed[answer->n_revoked] = command->force;
+    model_text(run->actor, command->actor); /* who frees the slot later says the more */
+    model_text(run->reason, command->reason);
+    struct contract_event *event = model_tell_run(model, CONTRACT_EVENT_REVOKED, run);
+    event->is_newly_revoked = is_newly_revoked;
+    event->is_newly_freed = is_newly_freed;
 }
 
 void model_revoke(struct contract_model *model, const struct contract_command *command, struct contract_answer *answer)
 {
     struct contract_schedule *schedule = model_schedule(model, command->name);
-    uint64_t revoked[CONTRACT_SLOTS];
     const struct contract_run *one = model_run(schedule, command->token);
     if (command->token != 0 && (one == NULL || (!one->has_slot && one->outcome != CONTRACT_REVOKED))) {
         lose_lock(model, command->name, one, answer);
         return;
     }
-    if (command->token != 0 && !one->has_slot) { /* once more */
-        answer->repeated = true;
-        answer->revoked[answer->n_revoked++] = one;
-        answer->is_newly_revoked[0] = false;
-        answer->is_newly_freed[0] = false;
-        return;
-    }
+    answer->repeated = schedule != NULL;
     for (size_t i = 0; schedule != NULL && i < schedule->n_runs; i++) {
         struct contract_run *run = &schedule->runs[i];
-        if (run->has_slot && (command->token == 0 || command->token == run->token)) {
-            answer->repeated = answer->n_revoked == 0 || answer->repeated;
+        if (command->token == 0 ? run->has_slot : run->token == command->token) {
             revoke_run(model, schedule, run, command, answer);
-            revoked[answer->n_revoked++] = run->token;
+            answer->revoked[answer->n_revoked++] = run;
         }
     }
-    for (size_t i = 0; i < answer->n_revoked; i++) {
-        answer->revoked[i] = model_run(schedule, revoked[i]);
-    }
+    answer->repeated = answer->repeated && answer->n_revoked > 0;
 }
 
 /* ---- policies ---- */
@@ -247,7 +239,7 @@ void model_put_group(struct contract_model *model, const struct contract_command
     struct contract_group *group = model_group(model, command->name);
     if (group == NULL) {
         group = model_group(model, "");
-        assert(group != NULL);
+        REQUIRE(group != NULL);
         model_text(group->name, command->name);
     }
     group->slots = command->slots;
@@ -292,7 +284,7 @@ void model_put_freeze(struct contract_model *model, const struct contract_comman
     struct contract_freeze *freeze = find_freeze(model, command->name);
     if (freeze == NULL) {
         freeze = find_freeze(model, "");
-        assert(freeze != NULL);
+        REQUIRE(freeze != NULL);
     }
     *freeze = (struct contract_freeze){
         .ttl_ms = command->ttl_ms, .deadline_ms = model->now_ms + command->ttl_ms, .created_wall_ms = model->wall_ms};

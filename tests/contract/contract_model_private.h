@@ -4,6 +4,10 @@
 
 #include "contract_model.h"
 
+/* For what would be a fault of the model itself, or of whoever asks more of it than it has room for; in every build. */
+#define REQUIRE(condition) ((condition) ? (void)0 : model_fail(#condition))
+_Noreturn void model_fail(const char *condition);
+
 struct contract_occurrence {
     char text[CONTRACT_TEXT]; /* as first written */
     struct contract_instant instant;

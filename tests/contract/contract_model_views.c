@@ -1,6 +1,5 @@
 #include "contract_model_private.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -98,7 +97,7 @@ size_t contract_model_holders(const struct contract_model *model, const char *sc
         if (!run->has_slot) {
             continue;
         }
-        assert(n < CONTRACT_SLOTS);
+        REQUIRE(n < CONTRACT_SLOTS);
         size_t at = n++;
         for (; at > 0 && holders[at - 1]->deadline_ms > run->deadline_ms; at--) {
             holders[at] = holders[at - 1];
