@@ -359,8 +359,8 @@ static void forget_schedules(struct contract_model *model)
     for (int i = 0; i < CONTRACT_SCHEDULES; i++) {
         struct contract_schedule *schedule = &model->schedules[i];
         if (schedule->id[0] != '\0' && !schedule->has_policy && model_live(schedule) == 0 &&
-            (!schedule->was_granted || model->now_ms >= schedule->unused_since_ms + FORGET_MS)) {
-            model->counts.forgotten += schedule->was_granted;
+            model->now_ms >= schedule->unused_since_ms + FORGET_MS) {
+            model->counts.forgotten++;
             memset(schedule, 0, sizeof *schedule);
         }
     }

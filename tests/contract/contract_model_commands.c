@@ -224,6 +224,9 @@ void model_delete_schedule(struct contract_model *model, const struct contract_c
     schedule->unused_since_ms = model->now_ms;
     memset(&schedule->policy, 0, sizeof schedule->policy);
     model_tell(model, CONTRACT_EVENT_POLICY, command->name)->is_gone = true;
+    if (!schedule->was_granted) { /* there is nothing else to remember */
+        memset(schedule, 0, sizeof *schedule);
+    }
 }
 
 /* ---- groups ---- */
