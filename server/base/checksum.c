@@ -22,6 +22,11 @@ uint64_t checksum_64_joined(const void *first, size_t first_len, const void *sec
     return checksum;
 }
 
+uint64_t checksum_64_seeded(const void *bytes, size_t len, uint64_t seed)
+{
+    return XXH3_64bits_withSeed(bytes, len, seed);
+}
+
 struct digest128 checksum_128(const void *bytes, size_t len)
 {
     XXH128_canonical_t canonical;

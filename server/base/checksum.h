@@ -14,6 +14,8 @@ struct digest128 {
 uint64_t checksum_64(const void *bytes, size_t len);
 /* The same over two pieces, as if the second stood right behind the first. */
 uint64_t checksum_64_joined(const void *first, size_t first_len, const void *second, size_t second_len);
+/* For hashes of what strangers choose: they don't know the seed. */
+uint64_t checksum_64_seeded(const void *bytes, size_t len, uint64_t seed);
 struct digest128 checksum_128(const void *bytes, size_t len);
 bool digest128_equal(const struct digest128 *a, const struct digest128 *b);
 

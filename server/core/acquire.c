@@ -145,5 +145,7 @@ void lock_table_probe(struct lock_table *table, const struct acquire_command *co
     if (acquisition.policy != NULL) { /* or the form was refused */
         probe->group = acquisition.policy->group;
         probe->free_slots = acquisition.code == OUTCOME_DONE ? count_free_slots(&acquisition) : 0;
+        probe->is_full = acquisition.code == OUTCOME_LOCK_HELD &&
+                         acquisition.draft->image.n_grants >= acquisition.policy->slots;
     }
 }

@@ -107,6 +107,7 @@ struct probe {
     enum outcome_code code; /* DONE: granted, or the repeat of a key */
     uint64_t remaining_ms;  /* COOLING_DOWN */
     uint64_t free_slots;    /* DONE: so many grants could follow one another now, by slots and group */
+    bool is_full;           /* LOCK_HELD: every slot is taken, so that nobody else would be granted one either */
     struct slice group;     /* of the schedule's policy; absent: none; valid until the table's next change */
 };
 void lock_table_probe(struct lock_table *table, const struct acquire_command *command, struct probe *probe);

@@ -40,6 +40,22 @@ uint64_t clock_now_ms(const struct replica *replica)
     return clock->base_state_ms + (replica_now_ns(replica) - clock->base_mono_ns) / NS_PER_MS;
 }
 
+uint64_t clock_mono_ns(const struct replica *replica, uint64_t cluster_ms)
+{
+    const struct clock *clock = &replica->clock;
+    uint64_t behind_ms = cluster_ms > clock->base_state_ms ? cluster_ms - clock->base_state_ms : 0;
+    return clock->base_mono_ns + behind_ms * NS_PER_MS;
+}
+
+/* For people: it runs on without a leader, too. */
+uint64_t replica_now_estimate_ms(struct replica *replica)
+{
+    if (replica->table == NULL) {
+        return 0;
+    }
+    return state_time_ms(replica) + (replica_now_ns(replica) - replica->applied_ns) / NS_PER_MS;
+}
+
 /* Any entry moves the state's time; a tick is proposed only when none was for long enough, or when a lock or a freeze ends.
  * Only locks make it a short while: a freeze may last for a year. And whoever forgets after 40 days may be late by a
  * minute. */

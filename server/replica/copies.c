@@ -9,6 +9,22 @@ static bool copy_slice(struct arena *arena, struct slice from, struct slice *to)
     return slice_is_present(from) == slice_is_present(*to);
 }
 
+static bool copy_renewals(struct arena *arena, const struct renew_batch_command *from, struct renew_batch_command *to)
+{
+    struct renew_command *renewals = arena_alloc(arena, from->n_renewals * sizeof *renewals);
+    if (renewals == NULL) {
+        return false;
+    }
+    to->renewals = renewals;
+    for (size_t i = 0; i < from->n_renewals; i++) {
+        renewals[i] = from->renewals[i];
+        if (!copy_slice(arena, from->renewals[i].schedule_id, &renewals[i].schedule_id)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* False when the arena's bound is passed. */
 bool copy_command(struct arena *arena, const struct command *from, struct command *to)
 {
@@ -28,15 +44,28 @@ bool copy_command(struct arena *arena, const struct command *from, struct comman
         return copy_slice(arena, from->renew.schedule_id, &to->renew.schedule_id);
     case COMMAND_RELEASE:
         return copy_slice(arena, from->release.schedule_id, &to->release.schedule_id);
+    case COMMAND_RENEW_BATCH:
+        return copy_renewals(arena, &from->renew_batch, &to->renew_batch);
     case COMMAND_PUT_SCHEDULE:
         return copy_slice(arena, from->put_schedule.schedule_id, &to->put_schedule.schedule_id) &&
-               copy_slice(arena, from->put_schedule.policy.description, &to->put_schedule.policy.description);
+               copy_slice(arena, from->put_schedule.policy.description, &to->put_schedule.policy.description) &&
+               copy_slice(arena, from->put_schedule.policy.group, &to->put_schedule.policy.group);
     case COMMAND_DELETE_SCHEDULE:
         return copy_slice(arena, from->delete_schedule.schedule_id, &to->delete_schedule.schedule_id);
     case COMMAND_REVOKE:
         return copy_slice(arena, from->revoke.schedule_id, &to->revoke.schedule_id) &&
                copy_slice(arena, from->revoke.actor, &to->revoke.actor) &&
                copy_slice(arena, from->revoke.reason, &to->revoke.reason);
+    case COMMAND_PUT_GROUP:
+        return copy_slice(arena, from->put_group.name, &to->put_group.name);
+    case COMMAND_DELETE_GROUP:
+        return copy_slice(arena, from->delete_group.name, &to->delete_group.name);
+    case COMMAND_PUT_FREEZE:
+        return copy_slice(arena, from->put_freeze.scope, &to->put_freeze.scope) &&
+               copy_slice(arena, from->put_freeze.actor, &to->put_freeze.actor) &&
+               copy_slice(arena, from->put_freeze.reason, &to->put_freeze.reason);
+    case COMMAND_DELETE_FREEZE:
+        return copy_slice(arena, from->delete_freeze.scope, &to->delete_freeze.scope);
     }
     return false;
 }
@@ -108,6 +137,19 @@ bool outcomes_show_same_holders(const struct outcome *a, const struct outcome *b
     return true;
 }
 
+static const struct outcome *copy_results(struct arena *arena, const struct outcome *from, size_t n)
+{
+    if (n == 0) {
+        return NULL;
+    }
+    struct outcome *results = arena_alloc(arena, n * sizeof *results);
+    CHECK(results != NULL);
+    for (size_t i = 0; i < n; i++) {
+        copy_outcome(arena, &from[i], NULL, &results[i]);
+    }
+    return results;
+}
+
 void copy_outcome(struct arena *arena, const struct outcome *from, const struct outcome *shared, struct outcome *to)
 {
     *to = *from;
@@ -120,7 +162,17 @@ void copy_outcome(struct arena *arena, const struct outcome *from, const struct 
     if (from->has_policy) {
         to->policy.schedule_id = arena_copy(arena, from->policy.schedule_id);
         to->policy.policy.description = arena_copy(arena, from->policy.policy.description);
+        to->policy.policy.group = arena_copy(arena, from->policy.policy.group);
     }
+    if (from->has_group) {
+        to->group.name = arena_copy(arena, from->group.name);
+    }
+    if (from->has_freeze) {
+        to->freeze.scope = arena_copy(arena, from->freeze.scope);
+        to->freeze.actor = arena_copy(arena, from->freeze.actor);
+        to->freeze.reason = arena_copy(arena, from->freeze.reason);
+    }
+    to->results = copy_results(arena, from->results, from->n_results);
     to->runs = copy_runs(arena, from->runs, from->n_runs);
     to->holders = shared != NULL ? shared->holders : copy_grants(arena, from->holders, from->n_holders);
 }

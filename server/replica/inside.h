@@ -14,11 +14,13 @@
 #include "replica/founding.h"
 #include "replica/guards.h"
 #include "replica/replica.h"
+#include "replica/waiters.h"
 
 #define REPLICA_TICK_MS            10u
 #define REPLICA_THRESHOLD_IDLE     (1u << 30) /* of libraft's own snapshots: never */
 #define REPLICA_INSTALL_TIMEOUT_MS 5000u
 #define REPLICA_CATCH_UP_ROUND_MS  5000u
+#define REPLICA_FRAME_HEAD_BYTES   1024u /* what a frame takes besides its operations or results, generously */
 #define NS_PER_MS                  1000000ull
 
 /* ---- members ---- */
@@ -121,6 +123,7 @@ struct clock {
 void clock_start(struct replica *replica);
 void clock_stop(struct replica *replica);
 uint64_t clock_now_ms(const struct replica *replica); /* only while ready, or for the leader's entry */
+uint64_t clock_mono_ns(const struct replica *replica, uint64_t cluster_ms); /* when it is that late; while ready */
 bool clock_tick_due(const struct replica *replica);
 void clock_proposed(struct replica *replica, uint64_t now_ms);
 void clock_applied(struct replica *replica, uint64_t batch);
@@ -130,12 +133,13 @@ void clock_applied(struct replica *replica, uint64_t batch);
 enum operation_state {
     OPERATION_IDLE,
     OPERATION_QUEUED,   /* not proposed and not passed on: sure to have changed nothing */
+    OPERATION_WAITING,  /* at this leader, and in none of its batches: its waiter says more */
     OPERATION_PROPOSED, /* in one of our batches */
     OPERATION_PASSED,   /* sent to `to`, which hasn't answered */
     OPERATION_REFUSED,  /* `number` is the status to answer with */
 };
 
-/* A FRAME_OPERATIONS that a member passed on to this leader. */
+/* A FRAME_OPERATIONS that a member passed on to this leader, without those that wait. */
 struct passed {
     struct passed *next;
     uint64_t member_id;
@@ -151,6 +155,7 @@ struct item { /* one command of a batch: whose outcome it is */
     struct operation *own;
     struct passed *from;
     uint64_t number; /* the asker's, when passed on */
+    struct waiter *waiter;
 };
 
 /* One log entry that this process proposed. Known by number in its apply; lost when its index was applied with another
@@ -174,12 +179,12 @@ struct operation_list {
 };
 
 struct operations {
-    struct operation_list queued, passed, refused; /* each in order of deadline */
+    struct operation_list queued, passed, refused; /* each in order of deadline; without those passed on that wait */
     struct passed *foreign_first, *foreign_last;   /* not yet packed whole */
     struct batch *batches;                         /* oldest first */
     struct batch *retired;                         /* freed in the next turn, when libraft's step is over */
     unsigned in_flight;
-    uint64_t undecided; /* own and passed on to us */
+    uint64_t undecided; /* own and passed on to us, without those that wait */
     uint64_t next_batch, next_number, next_sequence;
     uint32_t rules_proposed; /* what this leadership has proposed to raise the rules to; 0: nothing */
     uint64_t leaderless_ns;  /* since when there is nobody to propose to; 0: there is somebody */
@@ -191,22 +196,71 @@ void operation_list_insert(struct operation_list *list, struct operation *operat
 void operation_list_remove(struct operation_list *list, struct operation *operation);
 void operation_answer(struct replica *replica, struct operation *operation, enum operation_status status,
                       const struct outcome *outcome);
+/* It is on no list, and answered in the next turn. */
+void operation_refuse(struct replica *replica, struct operation *operation, enum operation_status status);
 void operations_turn(struct replica *replica);
 void operations_tick(struct replica *replica);
 void operations_leadership_lost(struct replica *replica);
-/* Inside apply: the batch that this entry is, or NULL; then each of its outcomes; then its end. */
-struct batch *operations_find(struct replica *replica, const struct entry *entry);
-void operations_outcome(struct replica *replica, struct batch *batch, size_t i, const struct outcome *outcome);
-void operations_applied(struct replica *replica, struct batch *batch, raft_index index);
 void operations_answer_all(struct replica *replica); /* at the end of a close */
 bool operations_pending(const struct replica *replica);
 void operations_free(struct replica *replica);
+
+/* ---- batches ---- */
+
+void batches_turn(struct replica *replica); /* proposes what waits, if this node leads */
+void batches_tick(struct replica *replica, uint64_t now_ns);
+void batches_leadership_lost(struct replica *replica);
+/* Inside apply: the batch that this entry is, or NULL; then each of its outcomes; then its end. */
+struct batch *batches_find(struct replica *replica, const struct entry *entry);
+void batches_outcome(struct replica *replica, struct batch *batch, size_t i, const struct outcome *outcome);
+void batches_applied(struct replica *replica, struct batch *batch, raft_index index);
+bool batches_pending(const struct replica *replica);
+void batches_answer_all(struct replica *replica);
+void batches_free_retired(struct replica *replica);
+void batches_free(struct replica *replica);
+
+/* ---- waiting ---- */
+
+void waiting_submit(struct replica *replica, struct operation *operation); /* it was given a waiter */
+void waiting_turn(struct replica *replica);
+void waiting_tick(struct replica *replica);
+void waiting_proposed(struct replica *replica, struct waiter *waiter);                   /* it is in a batch */
+void waiting_passed(struct replica *replica, struct waiter *waiter, uint64_t member_id); /* it was sent there */
+void waiting_outcome(struct replica *replica, struct waiter *waiter, const struct outcome *outcome);
+/* Ends it, and answers whoever asked. */
+void waiting_answer(struct replica *replica, struct waiter *waiter, enum operation_status status,
+                    const struct outcome *outcome);
+/* The member that was asked doesn't lead: true when the operation may be queued again, with what is left of its wait. */
+bool waiting_comes_back(struct replica *replica, struct waiter *waiter);
+/* What a leader's refusal means here. */
+enum operation_status waiting_status(const struct replica *replica, const struct waiter *waiter,
+                                     enum operation_status status);
+uint64_t waiting_left_ms(const struct replica *replica, const struct waiter *waiter);
+bool waiting_has_room(const struct replica *replica);
+void waiting_take(struct replica *replica, const struct member *member, const uint8_t run_id[16],
+                  const struct frame_operation *operation);
+void waiting_take_cancels(struct replica *replica, const struct member *member, const struct frame_cancel *frame);
+void waiting_leadership_lost(struct replica *replica);
+void waiting_stream_lost(struct replica *replica, const struct member *member);
+void waiting_member_begins(struct replica *replica, const struct member *member); /* maybe as another process */
+void waiting_close(struct replica *replica);                                      /* the node takes nothing more */
+void waiting_answer_all(struct replica *replica);
+void waiting_free(struct replica *replica);
+uint64_t waiting_count(struct replica *replica);
+
+/* Inside apply. */
+void looking_note(struct replica *replica, const struct event *event);
+void looking_note_granted(struct replica *replica, const struct acquire_command *command);
+void looking_turn(struct replica *replica); /* this node leads, and its clock is ready */
+void looking_tick(struct replica *replica);
+bool outcome_may_be_waited_out(enum outcome_code code);
 
 /* ---- raising the rules ---- */
 
 uint32_t raising_in_force(const struct replica *replica);
 /* May this command be applied by the rules in force? The replica has its table. */
 bool raising_allows(const struct replica *replica, const struct command *command);
+bool raising_allows_wait(const struct replica *replica);
 /* The version that the leader is to propose now; 0: none. */
 uint32_t raising_due(struct replica *replica);
 /* What an entry needs whoever applies it to know. */
@@ -220,8 +274,11 @@ void passing_stream_lost(struct replica *replica, const struct member *member);
 void passing_answer(struct replica *replica, struct passed *passed, uint64_t number, enum operation_status status,
                     const struct outcome *outcome);
 void passing_refuse_foreign(struct replica *replica, enum operation_status status); /* all that is not packed */
-void passing_flush(struct replica *replica);
 void passing_forget(struct passed *passed);
+
+void outbox_add(struct replica *replica, struct member *member, const uint8_t run_id[16],
+                const struct frame_operation_result *result);
+void outbox_flush_all(struct replica *replica);
 void outbox_free(struct outbox *outbox);
 
 bool copy_command(struct arena *arena, const struct command *from, struct command *to) MUST_CHECK;
@@ -238,6 +295,9 @@ struct read_request { /* a follower's FRAME_READ_INDEX */
     uint64_t member_id;
     uint8_t run_id[16];
     uint64_t number;
+    struct arena arena;
+    const struct slice *waiting_of;
+    size_t n_waiting_of;
 };
 
 struct read_list {
@@ -317,6 +377,7 @@ struct raft_buffer snapshot_handle_new(uint64_t index, uint64_t term);
 /* ---- the state machine ---- */
 
 void machine_init(struct replica *replica);
+void machine_observe(struct replica *replica); /* the table is another one */
 
 /* ---- transfer ---- */
 
@@ -399,7 +460,9 @@ struct replica {
     struct arena apply_arena;
 
     struct clock clock;
+    uint64_t applied_ns; /* when the newest entry was applied, by the monotonic clock */
     struct operations operations;
+    struct waiters waiters;
     struct reads reads;
     struct snapshots snapshots;
     struct receiving *receiving;

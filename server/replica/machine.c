@@ -31,9 +31,32 @@ static void log_state_hash(const struct replica *replica, raft_index index)
              LOG_TEXT("hash", hash));
 }
 
+static void on_event(void *arg, const struct event *event)
+{
+    struct replica *replica = arg;
+    looking_note(replica, event);
+    if (replica->options.event != NULL) {
+        replica->options.event(replica->options.arg, event);
+    }
+}
+
+void machine_observe(struct replica *replica)
+{
+    lock_table_observe(replica->table, on_event, replica);
+    replica->applied_ns = replica_now_ns(replica);
+}
+
+/* What came out of a command, told before the next one moves what the outcome points into. */
+static void note_outcome(struct replica *replica, const struct command *command, const struct outcome *outcome)
+{
+    if (command->kind == COMMAND_ACQUIRE && outcome->code == OUTCOME_DONE) {
+        looking_note_granted(replica, &command->acquire);
+    }
+}
+
 static void apply_commands(struct replica *replica, const struct entry *entry, raft_index index)
 {
-    struct batch *batch = operations_find(replica, entry);
+    struct batch *batch = batches_find(replica, entry);
     struct lock_table_counts before;
     lock_table_count(replica->table, &before);
     struct apply_context context = {
@@ -42,12 +65,14 @@ static void apply_commands(struct replica *replica, const struct entry *entry, r
         .wall_ms = entry->wall_ms,
         .no_growth = entry->no_growth,
     };
+    replica->applied_ns = replica_now_ns(replica);
     lock_table_advance(replica->table, &context);
     for (size_t i = 0; i < entry->n_commands; i++) {
         struct outcome outcome = {0};
         lock_table_apply(replica->table, &context, &entry->commands[i], &outcome);
+        note_outcome(replica, &entry->commands[i], &outcome);
         if (batch != NULL) {
-            operations_outcome(replica, batch, i, &outcome); /* before the next command moves what it points into */
+            batches_outcome(replica, batch, i, &outcome);
         }
     }
     note_changes(replica, entry, &before);
@@ -55,7 +80,7 @@ static void apply_commands(struct replica *replica, const struct entry *entry, r
         clock_applied(replica, batch->number);
         reads_barrier_applied(replica, batch);
     }
-    operations_applied(replica, batch, index);
+    batches_applied(replica, batch, index);
     reads_applied(replica, index);
 }
 

@@ -150,6 +150,7 @@ static struct member *member_add(struct replica *replica, uint64_t id, const str
 static void member_free(struct replica *replica, struct member *member, bool crash)
 {
     if (!crash) {
+        passing_stream_lost(replica, member);
         transfer_member_removed(replica, member);
         if (member->peer != NULL) {
             peer_remove(member->peer);
@@ -293,6 +294,9 @@ static void on_frame(void *arg, struct peer *peer, const struct frame *frame)
     case FRAME_OUTCOMES:
         passing_take_outcomes(replica, member, &frame->outcomes);
         return;
+    case FRAME_CANCEL:
+        waiting_take_cancels(replica, member, &frame->cancel);
+        return;
     case FRAME_READ_INDEX:
         reads_take_request(replica, member, &frame->read_index);
         return;
@@ -330,6 +334,7 @@ static void on_inbound_up(void *arg, struct peer *peer, const struct frame_hello
     }
     take_hello(replica, member, hello);
     memcpy(member->run_id, hello->run_id, sizeof member->run_id);
+    waiting_member_begins(replica, member);
     log_stream(replica, member, "peer stream accepted");
     elections_stream_up(replica, member);
     replica_want_turn(replica);

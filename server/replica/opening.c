@@ -369,6 +369,7 @@ void replica_loaded(struct replica *replica)
     }
     replica->table = replica->snapshots.loading.table;
     replica->snapshots.loading.table = NULL;
+    machine_observe(replica);
     start_raft(replica);
     if (replica->dead) {
         return;
@@ -401,6 +402,7 @@ static struct replica *replica_new(const struct replica_options *options)
     copy_options(replica, options);
     founding_render_spec(replica->options.members, replica->options.n_members, &replica->spec);
     loop_random(options->loop, replica->run_id, sizeof replica->run_id);
+    memcpy(&replica->waiters.seed, replica->run_id, sizeof replica->waiters.seed);
     replica->seen_reserve = true;
     return replica;
 }

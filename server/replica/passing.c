@@ -9,19 +9,19 @@
 
 #include "replica/inside.h"
 
-#define FRAME_HEAD_BYTES 1024u /* what a frame takes besides its operations or results, generously */
-
 /* ---- the side that asks ---- */
 
-static size_t fill_frame(struct operations *operations, struct frame_operation **filled)
+static size_t fill_frame(const struct replica *replica, struct frame_operation **filled)
 {
+    const struct operations *operations = &replica->operations;
     size_t capacity = 64;
     struct frame_operation *list = malloc(capacity * sizeof *list);
     CHECK(list != NULL);
     size_t n = 0;
-    size_t bytes = FRAME_HEAD_BYTES;
+    size_t bytes = REPLICA_FRAME_HEAD_BYTES;
     for (struct operation *operation = operations->queued.first; operation != NULL; operation = operation->next) {
         struct frame_operation next = {.number = operations->next_number + n + 1, .command = operation->command};
+        next.wait_ms = operation->waiter == NULL ? 0 : waiting_left_ms(replica, operation->waiter);
         bytes += frame_operation_size(&next);
         if (bytes > LIMIT_FRAME_OPERATIONS_BYTES) {
             break;
@@ -42,7 +42,7 @@ static bool send_frame(struct replica *replica, struct member *leader)
 {
     struct operations *operations = &replica->operations;
     struct frame_operation *list;
-    size_t n = fill_frame(operations, &list);
+    size_t n = fill_frame(replica, &list);
     struct frame frame = {
         .kind = FRAME_OPERATIONS,
         .operations = {.sequence = operations->next_sequence + 1, .operations = list, .n_operations = n},
@@ -57,7 +57,11 @@ static bool send_frame(struct replica *replica, struct member *leader)
             operation->number = ++operations->next_number;
             operation->to = leader->id;
             operation->state = OPERATION_PASSED;
-            operation_list_insert(&operations->passed, operation);
+            if (operation->waiter != NULL) {
+                waiting_passed(replica, operation->waiter, leader->id);
+            } else {
+                operation_list_insert(&operations->passed, operation);
+            }
         }
     }
     free(list);
@@ -74,29 +78,45 @@ void passing_send(struct replica *replica)
     }
 }
 
-static struct operation *find_passed(struct operations *operations, uint64_t number)
+/* Takes it off the list; NULL: its time is over, or another member was asked. Those that wait are on none. */
+static struct operation *take_passed(struct replica *replica, const struct member *member, uint64_t number)
 {
+    struct operations *operations = &replica->operations;
+    const struct waiter *waiter = waiters_find(&replica->waiters, member->id, number, true);
+    if (waiter != NULL) {
+        return waiter->own;
+    }
     struct operation *operation = operations->passed.first; /* answers come in order: it is near the beginning */
     while (operation != NULL && operation->number != number) {
         operation = operation->next;
     }
+    if (operation == NULL || operation->to != member->id) {
+        return NULL;
+    }
+    operation_list_remove(&operations->passed, operation);
     return operation;
+}
+
+/* The member doesn't lead and has done nothing: the next leader may be asked. */
+static bool asks_again(struct replica *replica, struct operation *operation)
+{
+    struct operations *operations = &replica->operations;
+    bool in_time = operation->waiter != NULL ? waiting_comes_back(replica, operation->waiter)
+                                             : replica_now_ns(replica) < operation->deadline_ns;
+    if (replica->closing != CLOSING_NOT || !in_time) {
+        return false;
+    }
+    operation->state = OPERATION_QUEUED;
+    operation_list_insert(&operations->queued, operation);
+    operations->hold_ns = replica_now_ns(replica) + REPLICA_TICK_MS * NS_PER_MS;
+    return true;
 }
 
 static void take_result(struct replica *replica, const struct member *member,
                         const struct frame_operation_result *result)
 {
-    struct operations *operations = &replica->operations;
-    struct operation *operation = find_passed(operations, result->number);
-    if (operation == NULL || operation->to != member->id) {
-        return; /* its time is over, or another one was asked */
-    }
-    operation_list_remove(&operations->passed, operation);
-    bool again = result->status == OPERATION_NO_LEADER && replica->closing == CLOSING_NOT;
-    if (again && replica_now_ns(replica) < operation->deadline_ns) {
-        operation->state = OPERATION_QUEUED;
-        operation_list_insert(&operations->queued, operation);
-        operations->hold_ns = replica_now_ns(replica) + REPLICA_TICK_MS * NS_PER_MS;
+    struct operation *operation = take_passed(replica, member, result->number);
+    if (operation == NULL || (result->status == OPERATION_NO_LEADER && asks_again(replica, operation))) {
         return;
     }
     bool applied = result->status == OPERATION_APPLIED;
@@ -104,9 +124,11 @@ static void take_result(struct replica *replica, const struct member *member,
         log_warning(replica->options.log, "a member sent an outcome that is none of its operation",
                     LOG_U64("operation", result->number));
         operation_answer(replica, operation, OPERATION_UNKNOWN, NULL);
-        return;
+    } else if (operation->waiter != NULL && !applied) {
+        operation_answer(replica, operation, waiting_status(replica, operation->waiter, result->status), NULL);
+    } else {
+        operation_answer(replica, operation, result->status, applied ? &result->outcome : NULL);
     }
-    operation_answer(replica, operation, result->status, applied ? &result->outcome : NULL);
 }
 
 void passing_take_outcomes(struct replica *replica, const struct member *member, const struct frame_outcomes *frame)
@@ -132,12 +154,10 @@ void passing_stream_lost(struct replica *replica, const struct member *member)
         }
         operation = next;
     }
+    waiting_stream_lost(replica, member);
 }
 
 /* ---- the side that leads ---- */
-
-static void outbox_add(struct replica *replica, struct member *member, const uint8_t run_id[16],
-                       const struct frame_operation_result *result);
 
 static void refuse_frame(struct replica *replica, struct member *member, const struct frame_operations *frame,
                          enum operation_status status)
@@ -163,20 +183,31 @@ static bool takes_frame(struct member *member, const struct frame_operations *fr
     return true;
 }
 
-static struct passed *passed_new(const struct member *member, const struct frame_operations *frame)
+static bool waits(const struct frame_operation *operation)
+{
+    return operation->wait_ms > 0 && operation->command.kind == COMMAND_ACQUIRE;
+}
+
+/* Of those that don't wait, which are `n` and more than none. */
+static struct passed *passed_new(const struct member *member, const struct frame_operations *frame, size_t n)
 {
     struct passed *passed = calloc(1, sizeof *passed);
     CHECK(passed != NULL);
     passed->member_id = member->id;
     memcpy(passed->run_id, frame->run_id, sizeof passed->run_id);
     arena_init(&passed->arena, 0);
-    passed->operations = arena_alloc(&passed->arena, frame->n_operations * sizeof passed->operations[0]);
+    passed->operations = arena_alloc(&passed->arena, n * sizeof passed->operations[0]);
     CHECK(passed->operations != NULL);
-    passed->n_operations = passed->unanswered = frame->n_operations;
     for (size_t i = 0; i < frame->n_operations; i++) {
-        passed->operations[i].number = frame->operations[i].number;
-        CHECK(copy_command(&passed->arena, &frame->operations[i].command, &passed->operations[i].command));
+        if (waits(&frame->operations[i])) {
+            continue;
+        }
+        struct frame_operation *operation = &passed->operations[passed->n_operations++];
+        operation->number = frame->operations[i].number;
+        CHECK(copy_command(&passed->arena, &frame->operations[i].command, &operation->command));
     }
+    CHECK(passed->n_operations == n);
+    passed->unanswered = n;
     return passed;
 }
 
@@ -205,14 +236,25 @@ void passing_take_operations(struct replica *replica, struct member *member, con
         refuse_frame(replica, member, frame, OPERATION_NOT_READY);
         return;
     }
-    if (operations->undecided + frame->n_operations > LIMIT_OPERATIONS_QUEUED) {
+    size_t n = 0;
+    for (size_t i = 0; i < frame->n_operations; i++) {
+        n += !waits(&frame->operations[i]);
+    }
+    if (n > 0 && operations->undecided + n > LIMIT_OPERATIONS_QUEUED) {
         refuse_frame(replica, member, frame, OPERATION_OVERLOADED);
         return;
     }
-    operations->undecided += frame->n_operations;
-    struct passed *passed = passed_new(member, frame);
-    *(operations->foreign_first == NULL ? &operations->foreign_first : &operations->foreign_last->next) = passed;
-    operations->foreign_last = passed;
+    if (n > 0) {
+        operations->undecided += n;
+        struct passed *passed = passed_new(member, frame, n);
+        *(operations->foreign_first == NULL ? &operations->foreign_first : &operations->foreign_last->next) = passed;
+        operations->foreign_last = passed;
+    }
+    for (size_t i = 0; i < frame->n_operations; i++) {
+        if (waits(&frame->operations[i])) {
+            waiting_take(replica, member, frame->run_id, &frame->operations[i]);
+        }
+    }
     replica_want_turn(replica);
 }
 
@@ -254,94 +296,4 @@ void passing_refuse_foreign(struct replica *replica, enum operation_status statu
         }
     }
     operations->foreign_last = NULL;
-}
-
-/* ---- answers on their way ---- */
-
-static void outbox_clear(struct outbox *outbox)
-{
-    outbox->n_results = 0;
-    outbox->n_lists = 0;
-    outbox->bytes = 0;
-    arena_clear(&outbox->arena);
-}
-
-void outbox_free(struct outbox *outbox)
-{
-    free(outbox->results);
-    arena_close(&outbox->arena);
-    *outbox = (struct outbox){0};
-}
-
-static void outbox_flush(struct replica *replica, struct member *member)
-{
-    struct outbox *outbox = &member->outbox;
-    if (outbox->n_results == 0) {
-        return;
-    }
-    struct frame frame = {
-        .kind = FRAME_OUTCOMES,
-        .outcomes =
-            {
-                .index = replica->raft.last_applied,
-                .results = outbox->results,
-                .n_results = outbox->n_results,
-            },
-    };
-    memcpy(frame.outcomes.run_id, outbox->run_id, sizeof frame.outcomes.run_id);
-    if (member->peer != NULL && !peer_send(member->peer, &frame)) {
-        log_warning(replica->options.log, "answers dropped, the stream is down or full",
-                    LOG_TEXT("peer", member->address.name), LOG_U64("answers", outbox->n_results));
-    }
-    outbox_clear(outbox);
-}
-
-/* The result in the outbox that has the same holders, counted from 1; 0: none that is still looked at. */
-static uint32_t outbox_find_holders(const struct outbox *outbox, const struct outcome *outcome)
-{
-    size_t n = outcome->n_holders < 2 ? 0 : outbox->n_lists < OUTBOX_LISTS ? outbox->n_lists : OUTBOX_LISTS;
-    for (size_t i = 1; i <= n; i++) {
-        uint32_t at = outbox->lists[(outbox->n_lists - i) % OUTBOX_LISTS];
-        if (outcomes_show_same_holders(outcome, &outbox->results[at - 1].outcome)) {
-            return at;
-        }
-    }
-    return 0;
-}
-
-static void outbox_add(struct replica *replica, struct member *member, const uint8_t run_id[16],
-                       const struct frame_operation_result *result)
-{
-    struct outbox *outbox = &member->outbox;
-    struct frame_operation_result item = *result;
-    item.holders_of = outbox_find_holders(outbox, &result->outcome);
-    size_t size = frame_operation_result_size(&item);
-    if (memcmp(outbox->run_id, run_id, sizeof outbox->run_id) != 0 ||
-        outbox->bytes + size > LIMIT_FRAME_OUTCOMES_BYTES - FRAME_HEAD_BYTES) {
-        outbox_flush(replica, member);
-        memcpy(outbox->run_id, run_id, sizeof outbox->run_id);
-        item.holders_of = 0; /* nothing of another frame's */
-        size = frame_operation_result_size(&item);
-    }
-    if (outbox->n_results == outbox->capacity) {
-        outbox->capacity = outbox->capacity == 0 ? 64 : outbox->capacity * 2;
-        outbox->results = realloc(outbox->results, outbox->capacity * sizeof outbox->results[0]);
-        CHECK(outbox->results != NULL);
-    }
-    if (item.status == OPERATION_APPLIED) {
-        const struct outcome *shared = item.holders_of == 0 ? NULL : &outbox->results[item.holders_of - 1].outcome;
-        copy_outcome(&outbox->arena, &result->outcome, shared, &item.outcome);
-    }
-    outbox->results[outbox->n_results++] = item;
-    if (item.holders_of == 0 && item.outcome.n_holders > 1) {
-        outbox->lists[outbox->n_lists++ % OUTBOX_LISTS] = (uint32_t)outbox->n_results;
-    }
-    outbox->bytes += size;
-}
-
-void passing_flush(struct replica *replica)
-{
-    for (size_t i = 0; i < replica->members.n; i++) {
-        outbox_flush(replica, replica->members.list[i]);
-    }
 }

@@ -21,6 +21,11 @@ bool raising_allows(const struct replica *replica, const struct command *command
     return rules_version_needed(command) <= raising_in_force(replica);
 }
 
+bool raising_allows_wait(const struct replica *replica)
+{
+    return raising_in_force(replica) >= RULES_VERSION_GROUPS;
+}
+
 uint32_t raising_needed(const struct command *commands, size_t n)
 {
     uint32_t needed = RULES_VERSION_FIRST;

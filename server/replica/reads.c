@@ -80,6 +80,26 @@ void reads_attach(struct replica *replica, struct batch *batch)
     replica->reads.requests = NULL;
 }
 
+static void request_free(struct read_request *request)
+{
+    arena_close(&request->arena);
+    free(request);
+}
+
+/* How many wait for each of the schedules that it asks about, now. */
+static const uint64_t *count_waiting(struct replica *replica, struct read_request *request)
+{
+    if (request->n_waiting_of == 0) {
+        return NULL;
+    }
+    uint64_t *counts = arena_alloc(&request->arena, request->n_waiting_of * sizeof *counts);
+    CHECK(counts != NULL);
+    for (size_t i = 0; i < request->n_waiting_of; i++) {
+        counts[i] = replica_waiting(replica, request->waiting_of[i]);
+    }
+    return counts;
+}
+
 static void request_answer(struct replica *replica, struct read_request *request, enum operation_status status,
                            raft_index index)
 {
@@ -88,12 +108,16 @@ static void request_answer(struct replica *replica, struct read_request *request
         .kind = FRAME_READ_INDEX_RESULT,
         .read_index_result = {.number = request->number, .status = status, .index = index},
     };
+    if (status == OPERATION_APPLIED) {
+        frame.read_index_result.waiting = count_waiting(replica, request);
+        frame.read_index_result.n_waiting = request->n_waiting_of;
+    }
     memcpy(frame.read_index_result.run_id, request->run_id, sizeof frame.read_index_result.run_id);
     if (member != NULL && member->peer != NULL && !peer_send(member->peer, &frame)) {
         log_debug(replica->options.log, "read index dropped", LOG_TEXT("peer", member->address.name));
     }
     replica->reads.n_requests--;
-    free(request);
+    request_free(request);
 }
 
 static void requests_answer(struct replica *replica, struct read_request **list, enum operation_status status,
@@ -124,6 +148,7 @@ void reads_barrier_applied(struct replica *replica, struct batch *batch)
         struct replica_read *read = batch->reads;
         batch->reads = read->next;
         read->next = read->previous = NULL;
+        read->waiting = slice_is_present(read->waiting_of) ? replica_waiting(replica, read->waiting_of) : 0;
         answer(replica, read, OPERATION_APPLIED);
     }
     requests_answer(replica, &batch->read_requests, OPERATION_APPLIED, batch->read_index);
@@ -134,6 +159,21 @@ void reads_leadership_lost(struct replica *replica)
     requests_answer(replica, &replica->reads.requests, OPERATION_NO_LEADER, 0);
 }
 
+static void copy_waiting_of(struct read_request *request, const struct frame_read_index *frame)
+{
+    arena_init(&request->arena, 0);
+    if (frame->n_waiting_of == 0) {
+        return;
+    }
+    struct slice *ids = arena_alloc(&request->arena, frame->n_waiting_of * sizeof *ids);
+    CHECK(ids != NULL);
+    for (size_t i = 0; i < frame->n_waiting_of; i++) {
+        ids[i] = arena_copy(&request->arena, frame->waiting_of[i]);
+    }
+    request->waiting_of = ids;
+    request->n_waiting_of = frame->n_waiting_of;
+}
+
 void reads_take_request(struct replica *replica, struct member *member, const struct frame_read_index *frame)
 {
     struct reads *reads = &replica->reads;
@@ -142,6 +182,7 @@ void reads_take_request(struct replica *replica, struct member *member, const st
     request->member_id = member->id;
     request->number = frame->number;
     memcpy(request->run_id, frame->run_id, sizeof request->run_id);
+    copy_waiting_of(request, frame);
     reads->n_requests++;
     if (!replica_leads(replica) || replica->closing != CLOSING_NOT) {
         request_answer(replica, request, OPERATION_NO_LEADER, 0);
@@ -156,18 +197,41 @@ void reads_take_request(struct replica *replica, struct member *member, const st
 
 /* ---- on a follower ---- */
 
+/* As many of those that wait as go into one question, by the schedules that they ask about. `ids` has room for the most
+ * that there may be. */
+static size_t fill_question(const struct replica *replica, struct frame_read_index *question, struct slice *ids)
+{
+    bool may_ask = raising_allows_wait(replica); /* else nobody waits for anything */
+    size_t n = 0;
+    for (struct replica_read *read = replica->reads.waiting.first; read != NULL; read = read->next) {
+        bool asks = may_ask && slice_is_present(read->waiting_of);
+        if (asks && question->n_waiting_of == LIMIT_READ_COUNTS) {
+            break;
+        }
+        read->place = asks ? question->n_waiting_of : SIZE_MAX;
+        if (asks) {
+            ids[question->n_waiting_of++] = read->waiting_of;
+        }
+        n++;
+    }
+    question->waiting_of = question->n_waiting_of == 0 ? NULL : ids;
+    return n;
+}
+
 static void ask(struct replica *replica, struct member *leader)
 {
     struct reads *reads = &replica->reads;
+    struct slice ids[LIMIT_READ_COUNTS];
     struct frame frame = {.kind = FRAME_READ_INDEX, .read_index = {.number = reads->next_number + 1}};
     memcpy(frame.read_index.run_id, replica->run_id, sizeof frame.read_index.run_id);
+    size_t n = fill_question(replica, &frame.read_index, ids);
     if (!peer_send(leader->peer, &frame)) {
         return;
     }
     reads->next_number++;
     reads->asks++;
     reads->asked_id = leader->id;
-    while (reads->waiting.first != NULL) {
+    for (; n > 0; n--) {
         struct replica_read *read = reads->waiting.first;
         list_remove(&reads->waiting, read);
         read->state = READ_ASKED;
@@ -239,6 +303,7 @@ void reads_take_result(struct replica *replica, struct member *member, const str
             list_remove(&reads->asked, read);
             read->state = READ_INDEXED;
             read->index = frame->index;
+            read->waiting = read->place < frame->n_waiting ? frame->waiting[read->place] : 0;
             list_insert(&reads->indexed, read);
         }
         read = next;
@@ -327,7 +392,7 @@ static void requests_free(struct read_request *request)
 {
     while (request != NULL) {
         struct read_request *next = request->next;
-        free(request);
+        request_free(request);
         request = next;
     }
 }

@@ -285,6 +285,7 @@ void replica_close(struct replica *replica, uint64_t within_ms, void (*closed)(v
     if (replica->leaving) {
         passing_refuse_foreign(replica, OPERATION_NO_LEADER);
     }
+    waiting_close(replica);
     replica_want_turn(replica);
 }
 

@@ -102,6 +102,7 @@ struct operation {
     uint64_t to; /* id of the member that it was passed on to */
     uint64_t deadline_ns;
     int state;
+    struct waiter *waiter; /* NULL: it doesn't wait */
 };
 
 /* Proposes on the leader, passes on elsewhere, waits up to two election time-outs when no leader is known. A command that
@@ -132,6 +133,7 @@ struct replica_read {
     struct replica_read *next, *previous;
     uint64_t number;
     uint64_t index;
+    size_t place; /* of `waiting_of` in what was asked */
     uint64_t deadline_ns;
     int state;
 };
@@ -173,7 +175,8 @@ struct replica_status {
     uint64_t leader_changes; /* seen by this process */
     uint64_t last_snapshot_index;
     uint64_t operations_queued;
-    uint64_t waiting; /* requests that wait for locks: at the leader all, elsewhere those that this node has passed on */
+    uint64_t
+        waiters; /* requests that wait for locks: at the leader all, elsewhere those that this node has passed on */
     uint64_t expirations;      /* locks that ended by their deadline in entries that this process proposed */
     uint32_t rules_version;    /* in force */
     uint32_t snapshot_busy_ms; /* how long a snapshot has been due and couldn't be taken; 0: it isn't */

@@ -374,11 +374,15 @@ int snapshots_fsm_restore(struct raft_fsm *fsm, struct raft_buffer *buf)
         }
         discard_table(replica, replica->table);
         replica->table = table;
+        machine_observe(replica);
         raft_set_snapshot_threshold(&replica->raft, REPLICA_THRESHOLD_IDLE); /* none is due any more */
         replica->snapshots.busy_since_ns = 0;
     }
-    operations_applied(replica, NULL, handle.index);
+    batches_applied(replica, NULL, handle.index);
     reads_applied(replica, handle.index);
+    if (replica->stage != STAGE_LOADING && replica->options.skipped != NULL) {
+        replica->options.skipped(replica->options.arg);
+    }
     if (replica->options.applied != NULL) {
         replica->options.applied(replica->options.arg, handle.index, replica->table);
     }

@@ -106,6 +106,13 @@ static const char *waiting(struct replica *replica)
     return replica->stage == STAGE_RUNNING && replica->seen_leader == 0 ? "for a leader" : NULL;
 }
 
+static uint64_t operations_queued(const struct replica *replica)
+{
+    const uint64_t *waiting = replica->waiters.n_states;
+    return replica->operations.undecided + waiting[WAITER_QUEUED] + waiting[WAITER_NEW] + waiting[WAITER_CALLED] +
+           waiting[WAITER_PROPOSED];
+}
+
 void replica_status(struct replica *replica, struct replica_status *status)
 {
     struct storage_figures figures;
@@ -128,7 +135,8 @@ void replica_status(struct replica *replica, struct replica_status *status)
     status->reserve_ok = figures.reserve_ok;
     status->leader_changes = replica->leader_changes;
     status->last_snapshot_index = newest.index;
-    status->operations_queued = replica->operations.undecided;
+    status->operations_queued = operations_queued(replica);
+    status->waiters = waiting_count(replica);
     status->expirations = replica->expirations;
     status->rules_version = replica->table == NULL ? 0 : raising_in_force(replica);
     status->snapshot_busy_ms = snapshot_busy_ms(replica);

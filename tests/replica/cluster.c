@@ -383,7 +383,7 @@ static void ask_done(struct operation *operation, enum operation_status status, 
     }
 }
 
-static void ask_begin(struct node *node, struct ask *ask)
+void ask_begin(struct node *node, struct ask *ask)
 {
     static unsigned counter;
     ask->operation.done = ask_done;

@@ -87,6 +87,7 @@ struct ask {
     char schedule[64], holder[64], key[64];
     struct cluster *cluster;
 };
+void ask_begin(struct node *node, struct ask *ask); /* before its operation is filled in and submitted */
 void ask_acquire(struct node *node, struct ask *ask, const char *schedule, const char *holder, uint64_t ttl_ms);
 void ask_renew(struct node *node, struct ask *ask, const char *schedule, uint64_t token);
 void ask_release(struct node *node, struct ask *ask, const char *schedule, uint64_t token);

@@ -249,6 +249,11 @@ uint64_t audit_asked(struct audit *audit, const struct command *command)
     return (uint64_t)(ask - audit->asks);
 }
 
+void audit_waits(struct audit *audit, uint64_t number)
+{
+    audit->asks[number].waits = true;
+}
+
 void audit_settle_renewal(struct audit *audit, const struct ask *ask, uint64_t asked_ns)
 {
     struct grant *grant = ask->kind == COMMAND_RENEW ? audit_find_grant(audit, ask->token) : NULL;

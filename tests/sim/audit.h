@@ -45,6 +45,8 @@ uint64_t audit_new_key(struct audit *audit);
 /* One more attempt at this command is on its way; returns the number of what is asked. All that says the same is one ask,
  * whoever sends it. */
 uint64_t audit_asked(struct audit *audit, const struct command *command);
+/* … and it may wait: so it may be applied, and refused by what can be waited out, more often than it is asked for. */
+void audit_waits(struct audit *audit, uint64_t ask);
 /* … and then: it is known that the attempt that began at `asked_ns` was never proposed. */
 void audit_not_proposed(struct audit *audit, uint64_t ask, uint64_t asked_ns);
 

@@ -314,5 +314,11 @@ void model_apply(struct audit *audit, const struct ask *ask, const struct comman
     case COMMAND_REVOKE:
         model_revoke(audit, &command->revoke, expected);
         break;
+    case COMMAND_RENEW_BATCH:
+    case COMMAND_PUT_GROUP:
+    case COMMAND_DELETE_GROUP:
+    case COMMAND_PUT_FREEZE:
+    case COMMAND_DELETE_FREEZE:
+        CHECK(!"a command that some client asks for");
     }
 }

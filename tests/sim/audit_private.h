@@ -87,6 +87,7 @@ struct ask {
     uint64_t attempts;
     uint64_t applications;
     uint64_t first_ns;
+    bool waits;              /* refusals that can be waited out aren't counted as applications */
     size_t last_application; /* 1 + its place, 0: none */
 };
 

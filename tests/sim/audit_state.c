@@ -65,14 +65,20 @@ static bool is_asked_for(const struct command *command)
     return command->kind != COMMAND_NOOP && command->kind != COMMAND_LEADER && command->kind != COMMAND_RULES;
 }
 
-static void note_application(struct audit *audit, struct ask *ask, uint64_t fingerprint)
+static bool may_be_waited_out(enum outcome_code code)
+{
+    return code == OUTCOME_LOCK_HELD || code == OUTCOME_COOLING_DOWN || code == OUTCOME_GROUP_FULL;
+}
+
+static void note_application(struct audit *audit, struct ask *ask, enum outcome_code code, uint64_t fingerprint)
 {
     audit->applications = audit_grow(audit->applications, audit->n_applications, &audit->applications_capacity,
                                      sizeof *audit->applications);
     audit->applications[audit->n_applications++] = (struct application){
         .index = audit->hearing.index, .fingerprint = fingerprint, .previous = ask->last_application};
     ask->last_application = audit->n_applications;
-    if (++ask->applications > ask->attempts) {
+    ask->applications += !ask->waits || !may_be_waited_out(code);
+    if (ask->applications > ask->attempts) {
         sim_fail(audit->world,
                  "a command of kind %d was applied %" PRIu64 " times, at last at index %" PRIu64
                  ", and asked for %" PRIu64 " times",
@@ -110,7 +116,7 @@ void audit_came_out(struct audit *audit, const struct command *command, const st
                                        .each = walk_outcome_of},
                   outcome, &expected);
     if (ask != NULL) {
-        note_application(audit, ask, fingerprint);
+        note_application(audit, ask, outcome->code, fingerprint);
     }
 }
 

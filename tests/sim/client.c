@@ -28,7 +28,9 @@ static void client_send(struct client *client)
         return;
     }
     request_send(member, client, client->current);
-    wake_in(client, PATIENCE_NS);
+    uint64_t wait_ns = client->current == NULL ? 0 : client->current->wait_ms * SIM_MS;
+    client->hangs_up = wait_ns > 0 && rng_chance(&cluster->rng, 250);
+    wake_in(client, client->hangs_up ? rng_below(&cluster->rng, wait_ns) : wait_ns + PATIENCE_NS);
 }
 
 /* Takes `sending` over and begins with it. */
@@ -134,7 +136,11 @@ static void acquire_answered(struct client *client, const struct outcome *outcom
     if (outcome->code == OUTCOME_DONE) {
         client->token = outcome->grant.token;
         client->ttl_ms = outcome->grant.ttl_ms;
-        hold(client);
+        if (client->current->wait_ms > 0 && rng_chance(rng, 400)) {
+            begin(client, CLIENT_RENEWING, make_renew(client)); /* what it believes is counted from before it waited */
+        } else {
+            hold(client);
+        }
     } else if (outcome->code == OUTCOME_IDEMPOTENCY_CONFLICT && client->token != 0) {
         hold(client);
     } else if (outcome->code == OUTCOME_LOCK_HELD && rng_chance(rng, 100)) {
@@ -190,12 +196,25 @@ void client_answered(struct client *client, enum operation_status status, const 
     }
 }
 
+/* Most are content; some come again with their key. */
+static void hung_up(struct client *client)
+{
+    if (rng_chance(&client->cluster->rng, 300)) {
+        retry(client, 1);
+    } else {
+        rest(client);
+    }
+}
+
 static void client_wake(void *arg)
 {
     struct client *client = arg;
     struct cluster *cluster = client->cluster;
     client->wake = NULL;
-    if (client->request != NULL) { /* patience is out; the request may still do its work */
+    if (client->request != NULL && client->hangs_up) {
+        request_cancel(client->request);
+        hung_up(client);
+    } else if (client->request != NULL) { /* patience is out; the request may still do its work */
         client->request->client = NULL;
         client->request = NULL;
         cluster->counts.unknowns++;

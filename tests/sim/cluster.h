@@ -51,7 +51,8 @@ struct member {
 struct sending {
     unsigned users;
     struct command command;
-    uint64_t key; /* of an acquire */
+    uint64_t key;     /* of an acquire */
+    uint64_t wait_ms; /* … which may wait so long */
     char schedule[AUDIT_TEXT], name[AUDIT_TEXT], occurrence[AUDIT_TEXT], key_name[AUDIT_TEXT], metadata[AUDIT_TEXT];
     char text[256]; /* a description or a reason */
 };
@@ -68,6 +69,8 @@ struct request {
     uint64_t floor; /* acknowledged when a read began */
     struct audit_times times;
     uint64_t submitted_ns;
+    uint64_t answered_ns;
+    uint64_t cancelled_ns; /* its client has hung up then; 0: not */
     /* The answer travels: it is looked at when the entry that it comes from has been applied as a whole. */
     bool answered;
     enum operation_status status;
@@ -99,7 +102,8 @@ struct client {
     uint64_t ttl_ms; /* of the token, as it was told last */
     uint64_t first_ns;
     unsigned attempts;
-    bool late; /* it waits for its lock to expire before it releases it */
+    bool late;     /* it waits for its lock to expire before it releases it */
+    bool hangs_up; /* when it wakes up, and has no answer by then */
 };
 
 /* What clients have learnt about a schedule, be it out of date. */
@@ -190,8 +194,9 @@ void workload_learn(struct cluster *cluster, const struct sending *sending, cons
 /* ---- request.c ---- */
 /* Sends it to a member that is up; `sending` NULL: a read. */
 void request_send(struct member *member, struct client *client, struct sending *sending);
-void requests_drop(struct member *member); /* its process is gone */
-void requests_free(struct member *member); /* the world ends */
+void request_cancel(struct request *request); /* its client hangs up, and hears nothing more */
+void requests_drop(struct member *member);    /* its process is gone */
+void requests_free(struct member *member);    /* the world ends */
 void requests_check(struct member *member);
 /* A read through this member on nobody's behalf; *done becomes true when it was answered. */
 void request_probe(struct member *member, bool *done);

@@ -32,6 +32,15 @@
     X(reads, 10000)                                                                                                    \
     X(lists, 400000)                                                                                                   \
     X(pages, 400000)                                                                                                   \
+    X(waits, 1)                                                                                                        \
+    X(waits_granted, 1)                                                                                                \
+    X(waits_answered, 1) /* by what can't be waited out */                                                             \
+    X(waits_ended, 1)                                                                                                  \
+    X(waits_given_up, 1) /* the leader went */                                                                         \
+    X(waits_unknown, 1)                                                                                                \
+    X(cancels, 1)                                                                                                      \
+    X(cancels_taken, 1)                                                                                                \
+    X(cancels_crossed, 1) /* an outcome was on its way */                                                              \
     X(unknowns, 600)                                                                                                   \
     X(not_proposed, 8000)                                                                                              \
     X(refused_lock_held, 20000)                                                                                        \

@@ -5,6 +5,7 @@
 
 /* An operation is answered within two election time-outs and the commit time-out; a repeat is bounded. */
 #define FORGOTTEN_NS (20 * SIM_S)
+#define WAITED_NS    (300 * SIM_MS)
 
 static void request_link(struct request *request)
 {
@@ -33,9 +34,48 @@ static void request_free(struct request *request)
     free(request);
 }
 
+/* Or refused as often as it was, and never will be again. */
 static bool not_proposed(enum operation_status status)
 {
-    return status == OPERATION_NO_LEADER || status == OPERATION_NOT_READY || status == OPERATION_OVERLOADED;
+    return status == OPERATION_NO_LEADER || status == OPERATION_NOT_READY || status == OPERATION_OVERLOADED ||
+           status == OPERATION_CANCELLED;
+}
+
+static bool may_be_waited_out(enum outcome_code code)
+{
+    return code == OUTCOME_LOCK_HELD || code == OUTCOME_COOLING_DOWN || code == OUTCOME_GROUP_FULL;
+}
+
+/* What became of a wait. Whoever was granted a lock that late was waiting for it. */
+static void count_wait(const struct request *request)
+{
+    struct cluster *cluster = request->member->cluster;
+    struct counts *counts = &cluster->counts;
+    bool applied = request->status == OPERATION_APPLIED;
+    if (request->sending == NULL || request->sending->wait_ms == 0 || !request->submitted) {
+        return;
+    }
+    counts->waits++;
+    counts->cancels += request->cancelled_ns != 0;
+    counts->cancels_taken += request->status == OPERATION_CANCELLED;
+    counts->cancels_crossed += request->cancelled_ns != 0 && applied;
+    counts->waits_granted += applied && request->outcome.code == OUTCOME_DONE && !request->outcome.repeated &&
+                             request->answered_ns - request->submitted_ns >= WAITED_NS;
+    counts->waits_ended += applied && may_be_waited_out(request->outcome.code);
+    counts->waits_answered += applied && request->outcome.code != OUTCOME_DONE &&
+                              !may_be_waited_out(request->outcome.code) &&
+                              request->answered_ns - request->submitted_ns >= WAITED_NS;
+    counts->waits_given_up += request->status == OPERATION_NO_LEADER;
+    counts->waits_unknown += request->status == OPERATION_UNKNOWN;
+    if (request->status == OPERATION_CANCELLED && request->cancelled_ns == 0) {
+        sim_fail(&cluster->world, "%s cancelled a request that nobody took back", request->member->node->name);
+    }
+    uint64_t wait_ns = request->sending->wait_ms * SIM_MS;
+    if (applied && may_be_waited_out(request->outcome.code) && request->cancelled_ns == 0 &&
+        request->answered_ns + 2 * SIM_MS < request->submitted_ns + wait_ns - wait_ns / 1000) {
+        sim_fail(&cluster->world, "%s answered %s before the wait was over", request->member->node->name,
+                 outcome_code_name(request->outcome.code));
+    }
 }
 
 static void tell_audit(const struct request *request)
@@ -64,6 +104,7 @@ static void request_finish(void *arg)
     struct client *client = request->client;
     cluster->counts.not_proposed += not_proposed(request->status);
     cluster->counts.unknowns += request->status == OPERATION_UNKNOWN;
+    count_wait(request);
     tell_audit(request);
     if (request->status == OPERATION_APPLIED && request->sending != NULL) {
         workload_learn(cluster, request->sending, &request->outcome);
@@ -92,6 +133,7 @@ static void request_answer(struct request *request, enum operation_status status
         return; /* it died before the answer left: requests_drop goes on */
     }
     request->answered = true;
+    request->answered_ns = cluster->world.now_ns;
     request->status = status;
     if (outcome != NULL && status == OPERATION_APPLIED) {
         copy_outcome(request, outcome);
@@ -133,6 +175,7 @@ static void request_arrives(void *arg)
         replica_read(member->replica, &request->read);
     } else {
         request->operation.command = request->sending->command;
+        request->operation.wait_ms = request->sending->wait_ms;
         request->operation.done = operation_done;
         request->operation.data = request;
         replica_submit(member->replica, &request->operation);
@@ -168,8 +211,25 @@ void request_send(struct member *member, struct client *client, struct sending *
     if (sending != NULL) {
         request->sending = sending_use(sending);
         request->ask = audit_asked(member->cluster->audit, &sending->command);
+        if (sending->wait_ms > 0) {
+            audit_waits(member->cluster->audit, request->ask);
+        }
     }
     request_leave(request);
+}
+
+/* Until it has arrived there is nothing to take back: then its client just doesn't wait for it. */
+void request_cancel(struct request *request)
+{
+    struct member *member = request->member;
+    struct client *client = request->client;
+    request->client = NULL;
+    client->request = NULL;
+    if (request->submitted && !request->answered && member->state == MEMBER_UP && !member->node->doomed &&
+        member->replica != NULL) {
+        request->cancelled_ns = member->cluster->world.now_ns;
+        replica_cancel(member->replica, &request->operation);
+    }
 }
 
 void requests_drop(struct member *member)
@@ -203,7 +263,12 @@ void requests_check(struct member *member)
 {
     struct sim_world *world = &member->cluster->world;
     for (struct request *request = member->requests; request != NULL; request = request->next) {
-        if (request->submitted && !request->answered && world->now_ns - request->submitted_ns > FORGOTTEN_NS &&
+        uint64_t wait_ns = request->sending == NULL ? 0 : request->sending->wait_ms * SIM_MS;
+        uint64_t until_ns = request->submitted_ns + wait_ns + wait_ns / 1000 + FORGOTTEN_NS;
+        if (request->cancelled_ns != 0 && until_ns > request->cancelled_ns + FORGOTTEN_NS) {
+            until_ns = request->cancelled_ns + FORGOTTEN_NS;
+        }
+        if (request->submitted && !request->answered && world->now_ns > until_ns &&
             member->node->busy_until < world->now_ns && member->state == MEMBER_UP) {
             sim_fail(world, "%s has forgotten a request of kind %d", member->node->name,
                      request->sending == NULL ? 0 : (int)request->sending->command.kind);

@@ -76,6 +76,13 @@ static unsigned draw_firing(struct cluster *cluster, char *occurrence)
     return (unsigned)rng_below(rng, AUDIT_SCHEDULES);
 }
 
+/* Mostly long enough for somebody to give the lock back, and sometimes for its deadline. */
+static uint64_t draw_wait(struct rng *rng)
+{
+    uint64_t die = rng_below(rng, 100);
+    return die < 10 ? rng_between(rng, 1, 50) : die < 90 ? rng_between(rng, 200, 5000) : rng_between(rng, 5000, 40000);
+}
+
 /* Everything in it that points into the sending itself. */
 static void point_acquire(struct sending *sending)
 {
@@ -104,6 +111,7 @@ struct sending *make_acquire(struct client *client)
     command->estimate_ms = command->has_estimate ? rng_below(rng, 3000) : 0;
     command->has_ttl = !rng_chance(rng, command->estimate_ms > 0 ? 500 : 30);
     command->ttl_ms = command->has_ttl ? draw_ttl(rng, &cluster->terms[schedule], command->estimate_ms) : 0;
+    sending->wait_ms = rng_chance(rng, 350) ? draw_wait(rng) : 0;
     point_acquire(sending);
     return sending;
 }
