@@ -277,7 +277,7 @@ static void do_group(struct random_test *test)
 {
     static const uint32_t slots[] = {0, 1, 2, 5, 20, 80, 10000};
     int group = 1 + (int)draw_below(test, MODEL_GROUPS);
-    char name[16];
+    char name[24]; /* room for any int */
     (void)snprintf(name, sizeof name, "group-%d", group);
     bool is_put = draw_percent(test, 60);
     struct command command = {.kind = is_put ? COMMAND_PUT_GROUP : COMMAND_DELETE_GROUP};
