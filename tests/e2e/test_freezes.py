@@ -36,9 +36,9 @@ def test_a_freeze_is_set_read_replaced_and_deleted():
         scope = unique("scope") + "*"
         problem(node.request("GET", f"/freezes/{scope}"), 404, "not_found")
         problem(node.request("DELETE", f"/freezes/{scope}"), 404, "not_found")
-        made = freeze(node, scope, 90000, "größer als gedacht", "me@host")
+        made = freeze(node, scope, 90000, "größere Störung", "me@host")
         equal(set(made), {"scope", "reason", "actor", "ttl_ms", "remaining_ms", "created_at", "expires_at"}, "fields")
-        equal((made["scope"], made["reason"], made["actor"], made["ttl_ms"]), (scope, "größer als gedacht", "me@host", 90000), "set")
+        equal((made["scope"], made["reason"], made["actor"], made["ttl_ms"]), (scope, "größere Störung", "me@host", 90000), "set")
         check(0 < made["remaining_ms"] <= 90000, "remaining_ms")
         check(INSTANT.match(made["created_at"]) and INSTANT.match(made["expires_at"]), "instants")
         shown = get(other, f"/freezes/{scope}")
