@@ -83,8 +83,9 @@ static bool revoke_is_valid(const struct revoke_command *revoke)
 
 bool put_freeze_is_valid(const struct put_freeze_command *put)
 {
-    return scope_is_valid(put->scope) && printable_is_valid(put->actor, LIMIT_NAME_BYTES) && put->reason.len > 0 &&
-           sentence_is_valid(put->reason, LIMIT_REASON_BYTES) && put->ttl_ms >= 1 && put->ttl_ms <= LIMIT_FREEZE_MS;
+    return freeze_scope_is_valid(put->scope) && printable_is_valid(put->actor, LIMIT_NAME_BYTES) &&
+           put->reason.len > 0 && sentence_is_valid(put->reason, LIMIT_REASON_BYTES) && put->ttl_ms >= 1 &&
+           put->ttl_ms <= LIMIT_FREEZE_MS;
 }
 
 bool command_is_valid(const struct command *command)
@@ -116,7 +117,7 @@ bool command_is_valid(const struct command *command)
     case COMMAND_PUT_FREEZE:
         return put_freeze_is_valid(&command->put_freeze);
     case COMMAND_DELETE_FREEZE:
-        return scope_is_valid(command->delete_freeze.scope);
+        return freeze_scope_is_valid(command->delete_freeze.scope);
     }
     return false;
 }

@@ -67,7 +67,7 @@ bool name_is_valid(struct slice name)
     return true;
 }
 
-bool scope_is_valid(struct slice scope)
+bool freeze_scope_is_valid(struct slice scope)
 {
     if (scope.len == 0 || scope.len > LIMIT_NAME_BYTES || scope.base[scope.len - 1] != '*') {
         return name_is_valid(scope);

@@ -50,7 +50,7 @@ static inline bool wire_is_known(const ProtobufCMessage *message)
 /* ---- rules of the contract ---- */
 
 bool name_is_valid(struct slice name);                    /* schedule id, group, node */
-bool scope_is_valid(struct slice scope);                  /* of a freeze: "*", an id, or the beginning of one and '*' */
+bool freeze_scope_is_valid(struct slice scope);           /* of a freeze: "*", an id, or the beginning of one and '*' */
 bool printable_is_valid(struct slice text, size_t limit); /* 1 … limit bytes of printable ASCII without spaces */
 static inline bool optional_printable_is_valid(struct slice text, size_t limit)
 {

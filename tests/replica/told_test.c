@@ -76,9 +76,9 @@ static void what_a_snapshot_skips_is_told(void **state)
         node_set_rules(&cluster.nodes[i], 2);
     }
     cluster_start_all(&cluster);
-    struct node *leader = cluster_wait_leader(&cluster);
+    (void)cluster_wait_leader(&cluster);
     cluster_run(&cluster, 1000);
-    leader = cluster_wait_leader(&cluster);
+    struct node *leader = cluster_wait_leader(&cluster);
     struct node *away = cluster_other(&cluster, leader);
     struct ask ask;
     ask_group(leader, &ask, "g", 3);

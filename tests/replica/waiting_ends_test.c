@@ -139,9 +139,9 @@ static void waiting_needs_rules_2(void **state)
         node_set_rules(&cluster.nodes[i], i == 0 ? 1 : 2);
     }
     cluster_start_all(&cluster);
-    struct node *leader = cluster_wait_leader(&cluster);
+    (void)cluster_wait_leader(&cluster);
     cluster_run(&cluster, 1000);
-    leader = cluster_wait_leader(&cluster);
+    struct node *leader = cluster_wait_leader(&cluster);
     struct node *nodes[] = {leader, cluster_other(&cluster, leader)};
     (void)take(leader, "held", "first");
     for (unsigned i = 0; i < 2; i++) {
