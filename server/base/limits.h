@@ -120,11 +120,11 @@
 #define LIMIT_EVENT_BYTES         (64u * 1024u * 1024u)
 /* Readers of events at one node. Past it: 503 `overloaded`. */
 #define LIMIT_EVENT_READERS       1000u
-/* Bytes of events that a reader gets in one turn of the loop, and one event more. Past it: the rest comes in the next turns,
- * but refusals, which aren't kept, are left out. */
+/* Bytes of events that a reader gets at once, and one event more. Past it: the rest comes in the next turns of the loop, but
+ * refusals, which aren't kept, are left out when they alone are half of it. */
 #define LIMIT_EVENT_PORTION_BYTES (64u * 1024u)
-/* Bytes of events that all readers together get in one turn, but for 4 KiB each. Past it: each gets a smaller portion. */
-#define LIMIT_EVENT_TURN_BYTES    (4u * 1024u * 1024u)
+/* Readers that are told in one turn of the loop of what is new. Past it: the others are told in the next turns. */
+#define LIMIT_EVENT_TURN_READERS  64u
 /* Bytes of an answer without an end that its reader hasn't taken. Past it: the connection is closed. */
 #define LIMIT_STREAM_BYTES        (256u * 1024u)
 /* Schedules that are told of by name in the metrics, those with a policy. Past it: they are left out and counted. */

@@ -67,26 +67,56 @@ bool event_filter_wants(const struct event_filter *filter, const struct event_to
 void event_portion_close(struct event_portion *portion)
 {
     buffer_close(&portion->text);
+    buffer_close(&portion->names);
     portion->n = 0;
 }
 
 void event_portion_clear(struct event_portion *portion)
 {
     buffer_clear(&portion->text);
+    buffer_clear(&portion->names);
     portion->n = 0;
 }
 
-bool event_portion_is_full(const struct event_portion *portion, size_t bytes)
+void event_portion_add(struct event_portion *portion, const struct event_topic *topic, uint64_t place)
 {
-    return portion->n == PORTION_PIECES || portion->text.len >= bytes;
+    CHECK(portion->n < EVENT_PORTION_PIECES && topic->name.len <= LIMIT_NAME_BYTES);
+    portion->pieces[portion->n] = (struct event_piece){
+        .place = place,
+        .begin = portion->n == 0 ? 0 : portion->pieces[portion->n - 1].end,
+        .end = portion->text.len,
+        .name = portion->names.len,
+        .name_len = (uint16_t)topic->name.len,
+        .has_name = slice_is_present(topic->name),
+        .is_of_schedule = topic->is_of_schedule,
+        .is_renewal = topic->is_renewal,
+    };
+    portion->n++;
+    buffer_append_slice(&portion->names, topic->name);
 }
 
-void event_portion_add(struct event_portion *portion, struct event_topic topic, uint64_t place)
+void event_portion_append(struct event_portion *portion, const struct event_portion *other)
 {
-    CHECK(portion->n < PORTION_PIECES);
-    size_t begin = portion->n == 0 ? 0 : portion->pieces[portion->n - 1].end;
-    portion->pieces[portion->n++] =
-        (struct event_piece){.topic = topic, .place = place, .begin = begin, .end = portion->text.len};
+    CHECK(portion->n + other->n <= EVENT_PORTION_PIECES);
+    for (size_t i = 0; i < other->n; i++) {
+        struct event_piece *piece = &portion->pieces[portion->n++];
+        *piece = other->pieces[i];
+        piece->begin += portion->text.len;
+        piece->end += portion->text.len;
+        piece->name += portion->names.len;
+    }
+    buffer_append_slice(&portion->text, buffer_slice(&other->text));
+    buffer_append_slice(&portion->names, buffer_slice(&other->names));
+}
+
+static bool piece_is_wanted(const struct event_portion *portion, const struct event_piece *piece,
+                            const struct event_filter *filter)
+{
+    struct event_topic topic = {.is_of_schedule = piece->is_of_schedule, .is_renewal = piece->is_renewal};
+    if (piece->has_name) {
+        topic.name = (struct slice){.base = portion->names.base + piece->name, .len = piece->name_len};
+    }
+    return event_filter_wants(filter, &topic);
 }
 
 static bool write_some(const struct event_portion *portion, size_t begin, size_t end, struct exchange *exchange)
@@ -102,7 +132,7 @@ bool event_portion_write(const struct event_portion *portion, const struct event
     size_t end = 0;
     for (size_t i = 0; i < portion->n; i++) {
         const struct event_piece *piece = &portion->pieces[i];
-        if (piece->place < place || !event_filter_wants(filter, &piece->topic)) {
+        if (piece->place < place || !piece_is_wanted(portion, piece, filter)) {
             continue;
         }
         if (piece->begin != end) {

@@ -7,12 +7,11 @@
 #include <stdint.h>
 
 #include "api/api.h"
+#include "base/check.h"
 #include "base/limits.h"
 #include "base/slice.h"
 #include "core/lock_table.h"
 #include "http/http.h"
-
-#define PORTION_PIECES 512u
 
 /* What filters ask about an event. */
 struct event_topic {
@@ -33,25 +32,32 @@ struct event_filter {
 void event_filter_set(struct event_filter *filter, const struct api_events *wanted); /* copies; don't move it then */
 bool event_filter_wants(const struct event_filter *filter, const struct event_topic *topic);
 
-#define EVENT_PLACE_NONE UINT64_MAX /* of what isn't in the log */
+#define EVENT_PORTION_PIECES 1024u
+#define EVENT_PLACE_NONE     UINT64_MAX /* of what isn't in the log */
 
-/* Zero-initialised it is empty. Full with PORTION_PIECES, or with as many bytes as its owner allows. */
+/* Zero-initialised it is empty. It keeps nothing of the ring's, so that it may be told over several turns. */
 struct event_piece {
-    struct event_topic topic;
     uint64_t place; /* in the ring */
     size_t begin;   /* in `text` */
     size_t end;
+    size_t name; /* where it begins in `names` */
+    uint16_t name_len;
+    bool has_name;
+    bool is_of_schedule;
+    bool is_renewal;
 };
 struct event_portion {
     struct buffer text;
-    struct event_piece pieces[PORTION_PIECES];
+    struct buffer names;
+    struct event_piece pieces[EVENT_PORTION_PIECES];
     size_t n;
 };
 void event_portion_close(struct event_portion *portion);
 void event_portion_clear(struct event_portion *portion); /* keeps the memory */
-bool event_portion_is_full(const struct event_portion *portion, size_t bytes);
-/* What was appended to the text since the piece before is one. The topic's name is kept by the caller. */
-void event_portion_add(struct event_portion *portion, struct event_topic topic, uint64_t place);
+/* What was appended to the text since the piece before is one; there must be room for it. */
+void event_portion_add(struct event_portion *portion, const struct event_topic *topic, uint64_t place);
+/* All of `other` follows; there must be room for it. */
+void event_portion_append(struct event_portion *portion, const struct event_portion *other);
 /* Writes what the filter wants from `place` on, neighbours at once. False: the exchange is cut or closed. */
 bool event_portion_write(const struct event_portion *portion, const struct event_filter *filter, uint64_t place,
                          struct exchange *exchange) MUST_CHECK;

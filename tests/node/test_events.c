@@ -473,10 +473,11 @@ static void each_stream_hears_that_it_is_alive(void **state)
     fake_loop_pass(&rig.world, EVENT_COMMENT_MS - 1);
     assert_times(&exchange, ":\n\n", 1);
     fake_loop_pass(&rig.world, 1);
+    fake_loop_settle(&rig.world);
     assert_times(&exchange, ":\n\n", 2);
     fake_loop_pass(&rig.world, EVENT_COMMENT_MS);
-    assert_times(&exchange, ":\n\n", 3);
     fake_loop_settle(&rig.world);
+    assert_times(&exchange, ":\n\n", 3);
     hang_up(&exchange);
     fake_loop_pass(&rig.world, EVENT_COMMENT_MS);
     rig_close(&rig);
@@ -628,39 +629,79 @@ static void past_the_bound_of_readers_it_is_overloaded(void **state)
     rig_close(&rig);
 }
 
-/* So many read that each gets less in a turn, and nobody loses anything by it. */
-static void a_crowd_of_readers_shares_a_turn(void **state)
+enum { CROWD = 3 * LIMIT_EVENT_TURN_READERS + 1 };
+
+static size_t crowd_has(const struct exchange *exchanges, const char *id)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < CROWD; i++) {
+        n += exchange_streamed_times(&exchanges[i], id);
+    }
+    return n;
+}
+
+static void a_crowd_of_readers_is_told_over_several_turns(void **state)
 {
     (void)state;
-    enum { READERS = 200, EVENTS = 300 };
     struct rig rig;
-    struct exchange exchanges[READERS];
+    struct exchange exchanges[CROWD];
+    struct exchange late;
     rig_open(&rig, LIMIT_REQUESTS);
-    for (size_t i = 0; i < READERS; i++) {
+    for (size_t i = 0; i < CROWD; i++) {
+        open_stream_at_once(&rig, &exchanges[i], "/events?schedule=a", NULL);
+    }
+    fake_loop_settle(&rig.world);
+    granted(&rig, "a", 5);
+    assert_true(fake_loop_turn(&rig.world));
+    assert_int_equal(crowd_has(exchanges, "-5-0\n"), LIMIT_EVENT_TURN_READERS);
+    granted(&rig, "a", 6);          /* comes with the next round, … */
+    hang_up(&exchanges[CROWD - 1]); /* … whoever goes in the middle of this one, … */
+    open_stream_at_once(&rig, &late, "/events", GENERATION "-5-0");                            /* … and comes */
+    open_stream_at_once(&rig, &exchanges[CROWD - 1], "/events?schedule=a", GENERATION "-4-0"); /* which is gone */
+    assert_true(fake_loop_turn(&rig.world));
+    assert_int_equal(crowd_has(exchanges, "-5-0\n"), 2 * LIMIT_EVENT_TURN_READERS);
+    assert_int_equal(crowd_has(exchanges, "-6-0\n"), 0);
+    fake_loop_settle(&rig.world);
+    assert_int_equal(crowd_has(exchanges, "-5-0\n"), CROWD - 1);
+    assert_int_equal(crowd_has(exchanges, "-6-0\n"), CROWD - 1); /* the new one was told to begin behind it */
+    assert_id(&late, "5-0", 0);
+    assert_id(&late, "6-0", 1);
+    granted(&rig, "a", 7);
+    fake_loop_settle(&rig.world);
+    assert_int_equal(crowd_has(exchanges, "-7-0\n"), CROWD);
+    hang_up(&late);
+    for (size_t i = 0; i < CROWD; i++) {
+        hang_up(&exchanges[i]);
+    }
+    rig_close(&rig);
+}
+
+/* Telling them all took a while: as long again they are left alone, and get more at once then. */
+static void a_crowd_of_readers_costs_half_of_the_time(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct exchange exchanges[CROWD];
+    rig_open(&rig, LIMIT_REQUESTS);
+    for (size_t i = 0; i < CROWD; i++) {
         open_stream_at_once(&rig, &exchanges[i], "/events", NULL);
     }
     fake_loop_settle(&rig.world);
-    for (uint64_t index = 1; index <= EVENTS; index++) {
-        granted(&rig, "a", index);
+    granted(&rig, "a", 5);
+    while (fake_loop_turn(&rig.world)) {
+        fake_loop_pass(&rig.world, 3);
     }
-    size_t turns = 0;
-    bool more = true;
-    while (more) {
-        size_t before = 0;
-        size_t after = 0;
-        for (size_t i = 0; i < READERS; i++) {
-            before += exchanges[i].unsent;
-        }
-        more = fake_loop_turn(&rig.world);
-        for (size_t i = 0; i < READERS; i++) {
-            after += exchanges[i].unsent;
-        }
-        assert_true(after - before <= LIMIT_EVENT_TURN_BYTES + READERS * 4096);
-        turns++;
-    }
-    assert_true(turns > 3);
-    for (size_t i = 0; i < READERS; i++) {
-        assert_times(&exchanges[i], "id: ", EVENTS);
+    assert_int_equal(crowd_has(exchanges, "-5-0\n"), CROWD);
+    granted(&rig, "a", 6);
+    granted(&rig, "a", 7);
+    assert_false(fake_loop_turn(&rig.world));
+    assert_int_equal(crowd_has(exchanges, "-6-0\n"), 0);
+    fake_loop_pass(&rig.world, 9);
+    fake_loop_settle(&rig.world);
+    assert_int_equal(crowd_has(exchanges, "-6-0\n"), CROWD);
+    assert_int_equal(crowd_has(exchanges, "-7-0\n"), CROWD);
+    assert_int_equal(exchanges[0].writes, 3);
+    for (size_t i = 0; i < CROWD; i++) {
         hang_up(&exchanges[i]);
     }
     rig_close(&rig);
@@ -759,7 +800,8 @@ int main(void)
         cmocka_unit_test(a_burst_cuts_nobody_who_reads),
         cmocka_unit_test(who_is_overtaken_while_catching_up_is_closed),
         cmocka_unit_test(past_the_bound_of_readers_it_is_overloaded),
-        cmocka_unit_test(a_crowd_of_readers_shares_a_turn),
+        cmocka_unit_test(a_crowd_of_readers_is_told_over_several_turns),
+        cmocka_unit_test(a_crowd_of_readers_costs_half_of_the_time),
         cmocka_unit_test(refusals_past_the_portion_of_a_turn_are_left_out),
         cmocka_unit_test(who_cannot_be_served_is_refused),
         cmocka_unit_test(a_stopping_service_ends_its_streams),
