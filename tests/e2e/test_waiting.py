@@ -115,9 +115,9 @@ def test_a_changed_policy_wakes():
         schedule = unique("policy")
         take(node, schedule)
         wakes(schedule, order, lambda: put(other, schedule, slots=2))
-        first, second, third = queue_up(order, schedule, 3)  # as many as there is room for now
+        first, second, third = queue_up(order, schedule, 3, holder="x")  # as many as there is room for now
         put(other, schedule, slots=4)
-        equal([first.granted()["holder"], second.granted()["holder"]], ["w0", "w1"], "two")
+        equal([first.granted()["holder"], second.granted()["holder"]], ["x0", "x1"], "two")
         check(not third.answered, "the third waits still")
         third.hang_up()
         schedule = unique("policy")
@@ -414,7 +414,7 @@ def test_a_grant_to_who_went_is_given_back_and_with_a_key_kept():
 
     def delay(_proxy, _forward, frame):
         if slow.is_set() and frame[4] == APPEND_ENTRIES and entry_lengths(frame):
-            time.sleep(0.3)
+            time.sleep(0.1)
         return [frame]
 
     proxies = {name: Proxy(free_port(), False, delay) for name in ("n1", "n2", "n3")}
@@ -585,7 +585,7 @@ def traffic(node, count):
 
 
 def test_two_thousand_that_wait_cost_nothing():
-    size, turns = 1000, 15000
+    size, turns = 1000, 6000
     allow_files(4 * size)
     with Cluster() as cluster:
         cluster.start()
@@ -594,7 +594,7 @@ def test_two_thousand_that_wait_cost_nothing():
         without = traffic(leader, turns)
         flat = [Flat(node, 4 * MIB) for node in (leader, follower)]
         costs = []
-        for number in range(3):
+        for number in range(5):
             schedule, occurrence = unique("crowd"), f"2026-03-0{number + 1}T00:00:00Z"
             put(leader, schedule, slots=3)
             token = take(leader, schedule, occurrence=occurrence)
@@ -615,7 +615,7 @@ def test_two_thousand_that_wait_cost_nothing():
                 took = time.monotonic() - began
                 equal(waiting(leader, schedule), 0, "nobody is left")
             problem(leader.acquire(schedule, occurrence=occurrence), 409, "occurrence_done")
-            for each in flat:
+            for each in flat if number >= 2 else []:
                 each.look()
         note = (f"CPU for {2 * turns} requests: {without:.2f} s without, {' '.join(f'{cost:.2f}' for cost in costs)} s with them; "
                 f"all were told within {took * 1000:.0f} ms; {flat[0]}; {flat[1]}")  # fmt: skip
