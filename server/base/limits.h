@@ -115,15 +115,20 @@
 /* ---- Events ---- */
 
 /* Events that a node keeps for readers who come back. Past it: the oldest is dropped, and who asks for it gets `reset`. */
-#define LIMIT_EVENTS           65536u
+#define LIMIT_EVENTS              65536u
 /* Bytes of these. Past it: the oldest are dropped earlier. */
-#define LIMIT_EVENT_BYTES      (64u * 1024u * 1024u)
+#define LIMIT_EVENT_BYTES         (64u * 1024u * 1024u)
 /* Readers of events at one node. Past it: 503 `overloaded`. */
-#define LIMIT_EVENT_READERS    1000u
+#define LIMIT_EVENT_READERS       1000u
+/* Bytes of events that a reader gets in one turn of the loop, and one event more. Past it: the rest comes in the next turns,
+ * but refusals, which aren't kept, are left out. */
+#define LIMIT_EVENT_PORTION_BYTES (64u * 1024u)
+/* Bytes of events that all readers together get in one turn, but for 4 KiB each. Past it: each gets a smaller portion. */
+#define LIMIT_EVENT_TURN_BYTES    (4u * 1024u * 1024u)
 /* Bytes of an answer without an end that its reader hasn't taken. Past it: the connection is closed. */
-#define LIMIT_STREAM_BYTES     (256u * 1024u)
+#define LIMIT_STREAM_BYTES        (256u * 1024u)
 /* Schedules that are told of by name in the metrics, those with a policy. Past it: they are left out and counted. */
-#define LIMIT_METRIC_SCHEDULES 10000u
+#define LIMIT_METRIC_SCHEDULES    10000u
 
 /* ---- Replication ---- */
 

@@ -75,8 +75,9 @@ static enum error decode_table(struct snapshot_decoder *decoder, const Wire__Tab
         return refuse_newer(text);
     }
     if (!format_is_sound(wire)) {
-        return error_set(text, ERROR_CORRUPT, "the snapshot has rules version %u, or groups, and format %u",
-                         (unsigned)wire->rules_version, (unsigned)wire->format);
+        return error_set(text, ERROR_CORRUPT,
+                         "the snapshot has format %u, which doesn't go with rules version %u or groups",
+                         (unsigned)wire->format, (unsigned)wire->rules_version);
     }
     struct table_image image = {
         .now_ms = wire->now_ms,
@@ -364,17 +365,17 @@ static bool part_is_whole(const struct snapshot_part *part)
     return part->loaded == part->announced;
 }
 
-/* A chunk behind the first has one kind of things, and those that come before are there. */
+/* A chunk behind the first has one kind of things, and those that come before are all there: so what comes after them is
+ * more than was announced. */
 static bool chunk_is_in_order(const struct snapshot_decoder *decoder, const Wire__Snapshot *wire)
 {
     if (wire->table != NULL || (wire->n_groups > 0) + (wire->n_freezes > 0) + (wire->n_schedules > 0) != 1) {
         return false;
     }
     if (wire->n_groups > 0) {
-        return decoder->freezes.loaded == 0 && decoder->schedules.loaded == 0;
+        return true;
     }
-    return part_is_whole(&decoder->groups) &&
-           (wire->n_freezes > 0 ? decoder->schedules.loaded == 0 : part_is_whole(&decoder->freezes));
+    return part_is_whole(&decoder->groups) && (wire->n_freezes > 0 || part_is_whole(&decoder->freezes));
 }
 
 static enum error decode_items(struct snapshot_decoder *decoder, const Wire__Snapshot *wire, struct error_text *text)

@@ -106,7 +106,7 @@ void exchange_free(struct exchange *exchange)
 {
     CHECK(!exchange->is_watched && exchange->call == EXCHANGE_CALL_NONE);
     buffer_close(&exchange->body);
-    http_stream_free(exchange->stream);
+    exchange_stream_free(exchange->stream);
     free(exchange->query);
     free(exchange->target);
     free(exchange);

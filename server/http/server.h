@@ -149,7 +149,7 @@ void stream_cut(struct exchange *exchange);       /* its client has gone, or doe
 void stream_completed(struct exchange *exchange); /* MHD is done with it, and has its connection still */
 void stream_finish(struct exchange *exchange);    /* takes it off its connection; its owner is told later */
 void stream_call(struct exchange *exchange, enum exchange_call call);
-void http_stream_free(struct stream *stream); /* NULL does nothing */
+void exchange_stream_free(struct stream *stream); /* NULL does nothing */
 
 /* ---- tell.c: the calls to owners ---- */
 

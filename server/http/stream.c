@@ -254,7 +254,7 @@ void stream_call(struct exchange *exchange, enum exchange_call call)
     exchange_free(exchange);
 }
 
-void http_stream_free(struct stream *stream)
+void exchange_stream_free(struct stream *stream)
 {
     if (stream != NULL) {
         buffer_close(&stream->bytes);

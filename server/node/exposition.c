@@ -17,16 +17,21 @@ static void labels_put(struct labels *labels, char c)
     labels->text[labels->len++] = c;
 }
 
-static size_t escaped_len(const char *value)
+static bool is_escaped(uint8_t c)
 {
-    size_t len = 0;
-    for (const char *at = value; *at != 0; at++) {
-        len += *at == '\\' || *at == '"' || *at == '\n' ? 2 : 1;
+    return c == '\\' || c == '"' || c == '\n';
+}
+
+static size_t escaped_len(struct slice value)
+{
+    size_t len = value.len;
+    for (size_t i = 0; i < value.len; i++) {
+        len += is_escaped(value.base[i]);
     }
     return len;
 }
 
-void labels_add(struct labels *labels, const char *name, const char *value)
+void labels_add_slice(struct labels *labels, const char *name, struct slice value)
 {
     size_t name_len = strlen(name);
     if (labels->len + name_len + escaped_len(value) + LABEL_EXTRA_BYTES >= sizeof labels->text) {
@@ -39,14 +44,20 @@ void labels_add(struct labels *labels, const char *name, const char *value)
     labels->len += name_len;
     labels_put(labels, '=');
     labels_put(labels, '"');
-    for (const char *at = value; *at != 0; at++) {
-        if (*at == '\\' || *at == '"' || *at == '\n') {
+    for (size_t i = 0; i < value.len; i++) {
+        uint8_t c = value.base[i];
+        if (is_escaped(c)) {
             labels_put(labels, '\\');
         }
-        labels_put(labels, *at == '\n' ? 'n' : *at);
+        labels_put(labels, c == '\n' ? 'n' : (char)c);
     }
     labels_put(labels, '"');
     labels->text[labels->len] = 0;
+}
+
+void labels_add(struct labels *labels, const char *name, const char *value)
+{
+    labels_add_slice(labels, name, slice_of(value));
 }
 
 void exposition_family(struct buffer *text, const char *name, const char *type, const char *help)

@@ -18,6 +18,7 @@ struct labels {
 void labels_clear(struct labels *labels);
 /* Escapes the value. A label that finds no room in `labels` is left out. */
 void labels_add(struct labels *labels, const char *name, const char *value);
+void labels_add_slice(struct labels *labels, const char *name, struct slice value);
 
 /* The two lines in front of a family's samples. `type` is counter, gauge or histogram. */
 void exposition_family(struct buffer *text, const char *name, const char *type, const char *help);

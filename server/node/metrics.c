@@ -19,6 +19,7 @@ enum acquire_result {
     ACQUIRE_REPEATED = 0 OUTCOME_TABLE(OUTCOME_ONE), /* behind the last code */
     ACQUIRE_UNAVAILABLE,
     ACQUIRE_UNKNOWN,
+    ACQUIRE_CANCELLED,
     ACQUIRE_RESULTS,
 };
 
@@ -135,10 +136,26 @@ void metrics_count_answer(struct metrics *metrics, const struct metrics_answer *
 
 static enum acquire_result acquire_result(enum operation_status status, const struct outcome *outcome)
 {
-    if (status != OPERATION_APPLIED) {
-        return status == OPERATION_UNKNOWN ? ACQUIRE_UNKNOWN : ACQUIRE_UNAVAILABLE;
+    switch (status) {
+    case OPERATION_APPLIED:
+        break;
+    case OPERATION_UNKNOWN:
+        return ACQUIRE_UNKNOWN;
+    case OPERATION_CANCELLED:
+        return ACQUIRE_CANCELLED;
+    default:
+        return ACQUIRE_UNAVAILABLE;
     }
     return outcome->code == OUTCOME_DONE && outcome->repeated ? ACQUIRE_REPEATED : (enum acquire_result)outcome->code;
+}
+
+static uint64_t count_renewed(const struct outcome *batch)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < batch->n_results; i++) {
+        n += batch->results[i].code == OUTCOME_DONE;
+    }
+    return n;
 }
 
 void metrics_count_operation(struct metrics *metrics, const struct command *command, enum operation_status status,
@@ -151,6 +168,9 @@ void metrics_count_operation(struct metrics *metrics, const struct command *comm
         break;
     case COMMAND_RENEW:
         metrics->renewals += took_effect;
+        break;
+    case COMMAND_RENEW_BATCH:
+        metrics->renewals += took_effect ? count_renewed(outcome) : 0;
         break;
     case COMMAND_RELEASE:
         metrics->releases += took_effect;
@@ -226,6 +246,8 @@ static void put_raft(struct buffer *text, const struct metrics_facts *facts)
     put_gauge(text, "baton_rules_version", status->rules_version, "Version of the rules that are in force.");
     put_gauge(text, "baton_operations_queued", status->operations_queued,
               "Operations of this node that are not decided yet.");
+    put_gauge(text, "baton_waiting_requests", status->waiters,
+              "Requests that wait for a lock: on the leader all, elsewhere those of this node.");
     put_counter(text, "baton_lock_expirations_total", status->expirations,
                 "Locks that ended by their deadline, counted on the node that led.");
     if (status->n_members > 0) {
@@ -248,7 +270,15 @@ static void put_disk(struct buffer *text, const struct storage_figures *storage)
 /* Some codes of core are no answers to an acquire. */
 static bool acquire_can_end_so(unsigned result)
 {
-    return result != OUTCOME_LOCK_LOST && result != OUTCOME_NOT_FOUND;
+    switch (result) {
+    case OUTCOME_LOCK_LOST:
+    case OUTCOME_NOT_FOUND:
+    case OUTCOME_UNKNOWN_GROUP:
+    case OUTCOME_GROUP_IN_USE:
+        return false;
+    default:
+        return true;
+    }
 }
 
 static const char *acquire_result_name(unsigned result)
@@ -262,6 +292,8 @@ static const char *acquire_result_name(unsigned result)
         return "unavailable";
     case ACQUIRE_UNKNOWN:
         return "unknown";
+    case ACQUIRE_CANCELLED:
+        return "cancelled";
     default:
         return outcome_code_name((enum outcome_code)result);
     }
@@ -289,8 +321,29 @@ static void put_table(struct buffer *text, const struct lock_table_counts *count
     put_gauge(text, "baton_locks_held", counts->held, "Locks that are held, those being revoked included.");
     put_gauge(text, "baton_schedules", counts->schedules, "Schedules that are remembered.");
     put_gauge(text, "baton_policies", counts->policies, "Schedules that have a policy.");
+    put_gauge(text, "baton_groups", counts->groups, "Groups that there are.");
+    put_gauge(text, "baton_freezes", counts->freezes, "Freezes that are in force.");
     put_gauge(text, "baton_state_bytes", counts->state_bytes,
               "Size of the replicated state, as it is counted for its limit.");
+}
+
+static void put_events(struct buffer *text, const struct event_readers *readers)
+{
+    static const char name[] = "baton_events_total";
+    static const char *const kinds[EVENT_KINDS] = {
+        [EVENT_GRANTED] = "granted", [EVENT_RENEWED] = "renewed", [EVENT_RELEASED] = "released",
+        [EVENT_EXPIRED] = "expired", [EVENT_REVOKED] = "revoked", [EVENT_POLICY] = "policy",
+        [EVENT_GROUP] = "group",     [EVENT_FREEZE] = "freeze",
+    };
+    exposition_family(text, name, "counter",
+                      "What happened to locks and policies, as every node learns it from the log.");
+    for (unsigned kind = 0; kind < EVENT_KINDS; kind++) {
+        struct labels labels;
+        labels_clear(&labels);
+        labels_add(&labels, "kind", kinds[kind]);
+        exposition_number(text, name, &labels, event_readers_events(readers, (enum event_kind)kind));
+    }
+    put_gauge(text, "baton_event_readers", event_readers_count(readers), "Clients that listen to events on this node.");
 }
 
 static void labels_set_http(struct labels *labels, const struct metrics *metrics, struct http_place place)
@@ -376,6 +429,7 @@ void metrics_render(const struct metrics *metrics, const struct metrics_facts *f
     if (facts->counts != NULL) {
         put_table(text, facts->counts);
     }
+    put_events(text, facts->readers);
     put_http(text, metrics, facts);
     exposition_family(text, "baton_loop_stall_seconds", "histogram",
                       "Time of a turn of the loop: nothing else happens on this node meanwhile.");
@@ -383,4 +437,5 @@ void metrics_render(const struct metrics *metrics, const struct metrics_facts *f
     put_counter(text, "baton_log_lines_dropped_total", facts->log_lines_dropped,
                 "Lines of the log that were dropped because nobody took them.");
     put_process(text, facts->process);
+    schedule_metrics_render(facts->schedules, facts->counts == NULL ? 0 : facts->counts->policies, text);
 }

@@ -1,8 +1,8 @@
 /* metrics: what GET /metrics says, in Prometheus' text format.
  *
  * Counts what this node answered; everything else is handed in when it is asked for. Plain numbers in tables whose size
- * is fixed by the contract: labels come from fixed sets and from the members' names, never from a client, so nothing here
- * grows. Counting costs some nanoseconds. What was answered is counted where it was answered, so that a sum over all
+ * is fixed by the contract: labels come from fixed sets, from the members' names and from the policies, so nothing here
+ * grows that a client could make grow without one. Counting costs some nanoseconds. What was answered is counted where it was answered, so that a sum over all
  * nodes is right. */
 #ifndef BATON_NODE_METRICS_H
 #define BATON_NODE_METRICS_H
@@ -14,7 +14,9 @@
 #include "codec/frame.h"
 #include "core/command.h"
 #include "core/lock_table.h"
+#include "node/event_readers.h"
 #include "node/process.h"
+#include "node/schedule_metrics.h"
 #include "replica/replica.h"
 #include "storage/storage.h"
 
@@ -43,6 +45,8 @@ struct metrics_facts {
     const struct lock_table_counts *counts; /* NULL: the table isn't loaded */
     const struct storage_figures *storage;
     const struct process_figures *process;
+    const struct event_readers *readers;
+    const struct schedule_metrics *schedules;
     uint64_t uptime_ms;
     uint64_t connections;
     uint64_t requests_in_flight;

@@ -133,6 +133,18 @@ void node_replica_changed(void *arg)
     loop_post(&node->loop, &node->look);
 }
 
+void node_replica_event(void *arg, const struct event *event)
+{
+    const struct node *node = arg;
+    service_record_event(node->service, event);
+}
+
+void node_replica_skipped(void *arg)
+{
+    const struct node *node = arg;
+    service_skip_events(node->service);
+}
+
 /* ---- the way out ---- */
 
 static void node_close_next(void *arg);

@@ -60,5 +60,7 @@ void node_storage_failed(void *arg, const char *path, uint64_t offset, const cha
 void node_storage_noted(void *arg, const char *sentence);
 void node_replica_failed(void *arg, enum replica_exit code, const char *sentence);
 void node_replica_changed(void *arg);
+void node_replica_event(void *arg, const struct event *event);
+void node_replica_skipped(void *arg);
 
 #endif

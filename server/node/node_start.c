@@ -204,6 +204,8 @@ static int start_replica(struct node *node)
         .state_hash_every = options->state_hash_every,
         .fatal = node_replica_failed,
         .changed = node_replica_changed,
+        .event = node_replica_event,
+        .skipped = node_replica_skipped,
         .arg = node,
     };
     if (options->cluster_key_len > 0) {

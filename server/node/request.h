@@ -2,9 +2,11 @@
  *
  *   service.c            life, the pool, parsing, who goes where
  *   service_answer.c     the one way out: every answer leaves, and is counted, there
- *   service_local.c      what this node answers by itself: health, metrics, the contract
+ *   service_local.c      what this node answers by itself: health and the contract
+ *   service_scrape.c     metrics, which take several turns of the loop
  *   service_read.c       what is looked up in the table, behind a barrier or at once
- *   service_write.c      what is proposed
+ *   service_write.c      what is proposed, and may wait
+ *   service_events.c     who listens
  *   service_give_back.c  what nobody can claim any more
  *
  * A request is taken from the pool when its exchange is whole, and goes back when it was answered; one that gives a grant
@@ -18,8 +20,10 @@
 
 #include "api/api.h"
 #include "base/limits.h"
+#include "node/event_readers.h"
 #include "node/metrics.h"
 #include "node/process.h"
+#include "node/schedule_metrics.h"
 #include "node/service.h"
 
 enum {
@@ -41,7 +45,7 @@ struct request {
     char made_key[MADE_KEY_TEXT_BYTES];
     uint8_t give_back_id[LIMIT_NAME_BYTES]; /* the schedule's, which outlives the exchange */
     uint64_t give_back_until_ns;
-    struct request *next; /* in `free` or in `give_backs` */
+    struct request *next; /* in `free`, in `give_backs`, or among those that scrape */
 };
 
 /* Views of one answer. It is filled and rendered in one go, so one is enough for all requests. */
@@ -49,6 +53,24 @@ union page {
     struct grant_view locks[LIMIT_LIST];
     struct policy_view policies[LIMIT_LIST];
     struct run_view runs[LIMIT_RUNS_PER_SCHEDULE + LIMIT_SLOTS];
+    struct group_view groups[LIMIT_LIST];
+    struct freeze_view freezes[LIMIT_LIST];
+};
+
+/* Requests in the order in which they came. */
+struct request_queue {
+    struct request *first;
+    struct request *last;
+};
+
+/* What is said of each schedule is gathered in portions, once for all who ask meanwhile; then they are answered, one in a
+ * turn. Who comes then waits for the next gathering. */
+struct scrapes {
+    struct schedule_metrics schedules;
+    bool is_gathered;
+    struct request_queue now;  /* served by what is being gathered, or was; empty: nothing is under way */
+    struct request_queue next; /* by the next one */
+    struct post turn;
 };
 
 struct service {
@@ -68,14 +90,29 @@ struct service {
     uint64_t stall_ns; /* the last turn of the loop that was long enough for health to tell of; 0: none */
     uint64_t stall_seen_ms;
     struct metrics *metrics;
+    struct event_readers *readers;
+    struct scrapes scrapes;
     struct process process;
     union page page;
 };
 
 void request_release(struct request *request); /* back to the pool */
 
-/* ---- service_answer.c: each of these answers the exchange, and frees the request ---- */
+/* ---- service_answer.c ---- */
 
+#define ANSWER_HEADERS 8u
+struct answer_headers {
+    struct http_header list[ANSWER_HEADERS];
+    size_t n;
+    char key[LIMIT_OCCURRENCE_BYTES + 1];
+    char retry_after[16];
+};
+/* What every answer carries, and what this one says; they point into `answer`, the service, and `headers` itself. */
+void answer_headers_fill(struct answer_headers *headers, struct service *service, const struct api_answer *answer);
+void answer_headers_add(struct answer_headers *headers, const char *name, const char *value);
+void request_count_answer(const struct request *request, unsigned status);
+
+/* Each of these answers the exchange, and frees the request. */
 void request_answer(struct request *request, struct api_answer *answer); /* closes `answer` */
 void request_refuse(struct request *request, enum api_code code, const char *detail);
 void request_refuse_status(struct request *request, enum operation_status status); /* but for OPERATION_APPLIED */
@@ -88,8 +125,21 @@ void service_refuse(struct service *service, struct exchange *exchange, enum api
 /* ---- where a parsed request goes ---- */
 
 void request_answer_locally(struct request *request);
+void request_scrape(struct request *request);
 void request_read(struct request *request);
 void request_propose(struct request *request);
+void request_listen(struct request *request);
+
+/* ---- service_scrape.c ---- */
+
+void scrapes_open(struct service *service);
+void scrapes_end(struct service *service); /* answers all that are under way, with what is gathered */
+void scrapes_close(struct service *service);
+
+/* ---- service_events.c ---- */
+
+uint64_t service_applied_index(void *service);
+void service_look_who_leads(struct service *service);
 
 /* ---- service_give_back.c ---- */
 

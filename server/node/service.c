@@ -73,6 +73,7 @@ static bool request_parse(struct request *request, struct api_answer *problem)
         .n_query = n_query,
         .body = exchange_body(request->exchange),
     };
+    input.last_event_id = exchange_header(request->exchange, "Last-Event-ID", NULL);
     input.idempotency_key = exchange_header(request->exchange, "Idempotency-Key", &input.n_idempotency_keys);
     return api_parse(&input, &request->arena, &request->parsed, problem);
 }
@@ -117,6 +118,8 @@ static void request_dispatch(struct request *request)
         request_refuse_closed(request);
     } else if (kind == API_KIND_READ) {
         request_read(request);
+    } else if (kind == API_KIND_STREAM) {
+        request_listen(request);
     } else {
         request_propose(request);
     }
@@ -178,6 +181,10 @@ struct service *service_open(const struct service_options *options)
     service->leader_is_stale = true;
     service->give_back_timer = loop_timer_open(options->loop, give_back_timer_fired, service);
     service->metrics = metrics_open();
+    struct event_readers_options readers = {
+        .loop = options->loop, .applied_index = service_applied_index, .arg = service};
+    service->readers = event_readers_open(&readers);
+    scrapes_open(service);
     process_init(&service->process);
     return service;
 }
@@ -196,6 +203,7 @@ void service_attach(struct service *service, struct replica *replica)
 void service_look_again(struct service *service)
 {
     service->leader_is_stale = true;
+    service_look_who_leads(service);
 }
 
 void service_note_turn(struct service *service, uint64_t wall_ns)
@@ -211,10 +219,13 @@ void service_stop(struct service *service)
 {
     service->stopping = true;
     give_back_stop(service);
+    event_readers_end(service->readers);
+    scrapes_end(service);
 }
 
 void service_detach(struct service *service)
 {
+    scrapes_end(service);
     service->replica = NULL;
     service->leader_is_stale = true;
 }
@@ -234,6 +245,8 @@ void service_close(struct service *service)
         arena_close(&request->arena);
         free(request);
     }
+    event_readers_close(service->readers);
+    scrapes_close(service);
     metrics_close(service->metrics);
     free(service);
 }

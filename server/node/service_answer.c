@@ -7,8 +7,7 @@
 #include "node/request.h"
 
 enum {
-    LEADER_KEEP_MS = 1000, /* how long the cached address of the leader counts, at most */
-    ANSWER_HEADERS = 8,
+    LEADER_KEEP_MS = 1000,    /* how long the cached address of the leader counts, at most */
     ANSWER_HEADER_BYTES = 64, /* of the name of each, and of a short value */
 };
 _Static_assert(LIMIT_NAME_BYTES + LEADER_TEXT_BYTES + LIMIT_OCCURRENCE_BYTES + ANSWER_HEADERS * ANSWER_HEADER_BYTES <=
@@ -32,48 +31,62 @@ static const char *service_leader(struct service *service)
     return service->leader_http[0] == 0 ? NULL : service->leader_http;
 }
 
-static void exchange_send(struct service *service, struct exchange *exchange, const struct api_answer *answer)
+void answer_headers_add(struct answer_headers *headers, const char *name, const char *value)
 {
-    struct http_header headers[ANSWER_HEADERS];
-    size_t n = 0;
-    char key[LIMIT_OCCURRENCE_BYTES + 1];
-    char retry_after[16];
-    const char *leader = service_leader(service);
-    headers[n++] = (struct http_header){"Baton-Node", service->options.node};
-    if (leader != NULL) {
-        headers[n++] = (struct http_header){"Baton-Leader", leader};
-    }
-    if (answer->content_type != NULL) {
-        headers[n++] = (struct http_header){"Content-Type", answer->content_type};
-    }
-    if (answer->allow[0] != 0) {
-        headers[n++] = (struct http_header){"Allow", answer->allow};
-    }
-    if (answer->retry_after_s > 0) {
-        (void)snprintf(retry_after, sizeof retry_after, "%u", answer->retry_after_s);
-        headers[n++] = (struct http_header){"Retry-After", retry_after};
-    }
-    if (slice_is_present(answer->idempotency_key)) {
-        CHECK(answer->idempotency_key.len < sizeof key);
-        memcpy(key, answer->idempotency_key.base, answer->idempotency_key.len);
-        key[answer->idempotency_key.len] = 0;
-        headers[n++] = (struct http_header){"Idempotency-Key", key};
-    }
-    exchange_answer(exchange, answer->status, headers, n, buffer_slice(&answer->body));
+    CHECK(headers->n < ANSWER_HEADERS);
+    headers->list[headers->n++] = (struct http_header){name, value};
 }
 
-static void request_send(struct request *request, const struct api_answer *answer)
+void answer_headers_fill(struct answer_headers *headers, struct service *service, const struct api_answer *answer)
+{
+    const char *leader = service_leader(service);
+    headers->n = 0;
+    answer_headers_add(headers, "Baton-Node", service->options.node);
+    if (leader != NULL) {
+        answer_headers_add(headers, "Baton-Leader", leader);
+    }
+    if (answer->content_type != NULL) {
+        answer_headers_add(headers, "Content-Type", answer->content_type);
+    }
+    if (answer->allow[0] != 0) {
+        answer_headers_add(headers, "Allow", answer->allow);
+    }
+    if (answer->retry_after_s > 0) {
+        (void)snprintf(headers->retry_after, sizeof headers->retry_after, "%u", answer->retry_after_s);
+        answer_headers_add(headers, "Retry-After", headers->retry_after);
+    }
+    if (slice_is_present(answer->idempotency_key)) {
+        CHECK(answer->idempotency_key.len < sizeof headers->key);
+        memcpy(headers->key, answer->idempotency_key.base, answer->idempotency_key.len);
+        headers->key[answer->idempotency_key.len] = 0;
+        answer_headers_add(headers, "Idempotency-Key", headers->key);
+    }
+}
+
+static void exchange_send(struct service *service, struct exchange *exchange, const struct api_answer *answer)
+{
+    struct answer_headers headers;
+    answer_headers_fill(&headers, service, answer);
+    exchange_answer(exchange, answer->status, headers.list, headers.n, buffer_slice(&answer->body));
+}
+
+void request_count_answer(const struct request *request, unsigned status)
 {
     struct service *service = request->service;
     struct metrics_answer counted = {
         .route = request->parsed.route,
         .method = exchange_method(request->exchange),
         .path = exchange_path(request->exchange),
-        .status = answer->status,
+        .status = status,
         .took_ns = loop_mono_ns(service->options.loop) - request->began_ns,
     };
     metrics_count_answer(service->metrics, &counted);
-    exchange_send(service, request->exchange, answer);
+}
+
+static void request_send(struct request *request, const struct api_answer *answer)
+{
+    request_count_answer(request, answer->status);
+    exchange_send(request->service, request->exchange, answer);
 }
 
 void service_refuse(struct service *service, struct exchange *exchange, enum api_code code, const char *detail)
@@ -122,7 +135,11 @@ static const char *not_ready_detail(const struct request *request)
     struct service *service = request->service;
     const char *rules = NULL;
     if (api_route_kind(request->parsed.route) == API_KIND_WRITE && !service->stopping) {
-        rules = replica_rules_wait_for(service->replica, rules_version_needed(&request->parsed.command));
+        uint32_t needed = rules_version_needed(&request->parsed.command);
+        if (request->parsed.wait_ms > 0 && needed < RULES_VERSION_GROUPS) { /* waiting came with them */
+            needed = RULES_VERSION_GROUPS;
+        }
+        rules = replica_rules_wait_for(service->replica, needed);
     }
     return rules != NULL
                ? rules
@@ -143,6 +160,12 @@ void request_refuse_status(struct request *request, enum operation_status status
     case OPERATION_OVERLOADED:
         request_refuse(request, API_OVERLOADED,
                        "Too many requests wait on this node, so nothing was changed. Send the request again later.");
+        return;
+    case OPERATION_CANCELLED: /* read only by who closed no more than its sending half */
+        request_refuse(
+            request, API_NOT_READY,
+            "The connection was closed while the request waited, so it waits no longer, and nothing was changed. "
+            "Send the request again, and keep the connection open.");
         return;
     case OPERATION_UNKNOWN:
     case OPERATION_APPLIED:

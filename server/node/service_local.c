@@ -1,4 +1,4 @@
-/* What this node answers by itself, also while it starts or stops: how it is, what it counted, and the contract. */
+/* What this node answers by itself, also while it starts or stops: how it is, and the contract. */
 #include "base/check.h"
 #include "node/health.h"
 #include "node/request.h"
@@ -24,40 +24,13 @@ static void show_health(struct request *request, struct api_answer *answer)
     health_render(&facts, &request->arena, answer);
 }
 
-static void show_metrics(struct request *request, struct api_answer *answer)
-{
-    struct service *service = request->service;
-    struct replica_status status;
-    struct lock_table_counts counts;
-    struct storage_figures storage;
-    struct process_figures process;
-    struct lock_table *table = NULL;
-    uint64_t now_ms = loop_mono_ms(service->options.loop);
-    struct metrics_facts facts = {
-        .uptime_ms = now_ms - service->opened_ms,
-        .storage = &storage,
-        .process = &process,
-        .connections = service->http == NULL ? 0 : http_connections(service->http),
-        .requests_in_flight = service->in_use,
-        .log_lines_dropped = service->options.journal == NULL ? 0 : service->options.journal->dropped_total,
-    };
-    storage_figures(service->options.storage, &storage);
-    process_look(&service->process, now_ms, &process);
-    if (service->replica != NULL) {
-        replica_status(service->replica, &status);
-        facts.status = &status;
-        table = replica_table(service->replica);
-    }
-    if (table != NULL) {
-        lock_table_count(table, &counts);
-        facts.counts = &counts;
-    }
-    metrics_render(service->metrics, &facts, answer);
-}
-
 void request_answer_locally(struct request *request)
 {
     struct api_answer answer;
+    if (request->parsed.route == API_METRICS) {
+        request_scrape(request);
+        return;
+    }
     api_answer_init(&answer);
     switch (request->parsed.route) {
     case API_HEALTH:
@@ -66,9 +39,6 @@ void request_answer_locally(struct request *request)
         break;
     case API_HEALTH_LIVE:
         api_render_live(&answer);
-        break;
-    case API_METRICS:
-        show_metrics(request, &answer);
         break;
     case API_OPENAPI:
         api_render_openapi(&answer);

@@ -1,7 +1,5 @@
 /* What is looked up in the table: behind a barrier, or at once when a stale answer is asked for. Views point into the
  * table, so they are filled and rendered before anything else can change it. */
-#include <stdio.h>
-
 #include "base/check.h"
 #include "node/request.h"
 
@@ -9,31 +7,59 @@ static void show_schedule(struct request *request, struct lock_table *table, str
 {
     struct policy_view policy;
     struct schedule_view view;
+    struct schedule_statistics statistics;
+    struct lock_table_counts counts;
     struct slice id = request->parsed.schedule_id;
     if (!lock_table_policy(table, id, &policy)) {
-        char detail[LIMIT_NAME_BYTES + 128];
-        (void)snprintf(detail, sizeof detail,
-                       "Schedule %.*s has no policy, so the defaults count for it. Set one with PUT /schedules/%.*s.",
-                       SLICE_PRINT(id), SLICE_PRINT(id));
-        api_render_problem(API_NOT_FOUND, NULL, detail, answer);
+        api_render_missing(&request->parsed, answer);
         return;
     }
     lock_table_view(table, id, &view);
-    api_render_schedule(&policy, view.has_last_run ? &view.last_run : NULL, answer);
+    lock_table_statistics(table, id, &statistics);
+    lock_table_count(table, &counts);
+    api_render_schedule(&policy, view.has_last_run ? &view.last_run : NULL, &statistics, counts.now_ms, answer);
+}
+
+static void show_group(struct request *request, struct lock_table *table, struct api_answer *answer)
+{
+    struct group_view group;
+    if (lock_table_group(table, request->parsed.name, &group)) {
+        api_render_group(&group, answer);
+    } else {
+        api_render_missing(&request->parsed, answer);
+    }
+}
+
+static void show_freeze(struct request *request, struct lock_table *table, struct api_answer *answer)
+{
+    struct freeze_view freeze;
+    if (lock_table_freeze_of(table, request->parsed.name, &freeze)) {
+        api_render_freeze(&freeze, answer);
+    } else {
+        api_render_missing(&request->parsed, answer);
+    }
+}
+
+static void show_status(struct request *request, struct lock_table *table, struct api_answer *answer)
+{
+    struct schedule_view view;
+    const struct api_request *parsed = &request->parsed;
+    uint64_t waiting =
+        parsed->stale ? replica_waiting(request->service->replica, parsed->schedule_id) : request->read.waiting;
+    lock_table_view(table, parsed->schedule_id, &view);
+    api_render_status(parsed->schedule_id, &view, waiting, answer);
 }
 
 static void render_read(struct request *request, struct lock_table *table, struct api_answer *answer)
 {
     const struct api_request *parsed = &request->parsed;
     union page *page = &request->service->page;
-    struct schedule_view view;
     bool more = false;
     enum list_rest rest = LIST_REST_NONE;
     size_t n;
     switch (parsed->route) {
     case API_LOCK_STATUS:
-        lock_table_view(table, parsed->schedule_id, &view);
-        api_render_status(parsed->schedule_id, &view, answer);
+        show_status(request, table, answer);
         return;
     case API_LOCK_LIST:
         n = lock_table_list_locks(table, &parsed->list, page->locks, &rest);
@@ -49,6 +75,20 @@ static void render_read(struct request *request, struct lock_table *table, struc
     case API_SCHEDULE_RUNS:
         n = lock_table_runs(table, parsed->schedule_id, parsed->list.limit, page->runs);
         api_render_runs(page->runs, n, answer);
+        return;
+    case API_GROUP_GET:
+        show_group(request, table, answer);
+        return;
+    case API_GROUP_LIST:
+        n = lock_table_list_groups(table, &parsed->list, page->groups, &more);
+        api_render_groups(page->groups, n, more, answer);
+        return;
+    case API_FREEZE_GET:
+        show_freeze(request, table, answer);
+        return;
+    case API_FREEZE_LIST:
+        n = lock_table_list_freezes(table, &parsed->list, page->freezes, &more);
+        api_render_freezes(page->freezes, n, more, answer);
         return;
     default:
         CHECK(false); /* no other route is a read */
@@ -87,5 +127,8 @@ void request_read(struct request *request)
         return;
     }
     request->read = (struct replica_read){.done = read_done, .data = request};
+    if (request->parsed.route == API_LOCK_STATUS) {
+        request->read.waiting_of = request->parsed.schedule_id;
+    }
     replica_read(request->service->replica, &request->read);
 }

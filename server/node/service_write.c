@@ -24,7 +24,20 @@ static void log_policy(const struct service *service, const char *message, const
     log_info(service->options.log, message, LOG_SLICE("schedule", view->schedule_id),
              LOG_U64("estimated_duration_ms", policy->estimate_ms), LOG_U64("safety_margin_ms", policy->margin_ms),
              LOG_U64("max_ttl_ms", policy->max_ttl_ms), LOG_U64("min_hold_ms", policy->min_hold_ms),
-             LOG_U64("slots", policy->slots), LOG_U64("max_attempts", policy->max_attempts));
+             LOG_U64("slots", policy->slots), LOG_U64("max_attempts", policy->max_attempts),
+             LOG_SLICE("group", slice_is_present(policy->group) ? policy->group : slice_of("")),
+             LOG_U64("expected_every_ms", policy->expected_every_ms));
+}
+
+static void log_group(const struct service *service, const char *message, const struct group_view *view)
+{
+    log_info(service->options.log, message, LOG_SLICE("group", view->name), LOG_U64("slots", view->slots));
+}
+
+static void log_freeze(const struct service *service, const char *message, const struct freeze_view *view)
+{
+    log_info(service->options.log, message, LOG_SLICE("scope", view->scope), LOG_SLICE("actor", view->actor),
+             LOG_SLICE("reason", view->reason), LOG_U64("ttl_ms", view->ttl_ms));
 }
 
 /* Who took which lock from whom, and why. What was revoked before is told again when force frees its slot, but is no
@@ -55,6 +68,18 @@ static void log_outcome(const struct request *request, const struct outcome *out
     case COMMAND_ACQUIRE:
         log_skipped(service, request, outcome);
         break;
+    case COMMAND_PUT_GROUP:
+    case COMMAND_DELETE_GROUP:
+        if (is_done && outcome->has_group) {
+            log_group(service, command->kind == COMMAND_PUT_GROUP ? "group set" : "group deleted", &outcome->group);
+        }
+        break;
+    case COMMAND_PUT_FREEZE:
+    case COMMAND_DELETE_FREEZE:
+        if (is_done && outcome->has_freeze) {
+            log_freeze(service, command->kind == COMMAND_PUT_FREEZE ? "freeze set" : "freeze lifted", &outcome->freeze);
+        }
+        break;
     case COMMAND_PUT_SCHEDULE:
     case COMMAND_DELETE_SCHEDULE:
         if (is_done && outcome->has_policy) {
@@ -72,6 +97,13 @@ static void log_outcome(const struct request *request, const struct outcome *out
     }
 }
 
+static void tell_readers(const struct request *request, const struct outcome *outcome)
+{
+    if (request->parsed.route == API_ACQUIRE && outcome->code != OUTCOME_DONE) {
+        event_readers_refused(request->service->readers, &request->parsed, outcome);
+    }
+}
+
 /* ---- proposing ---- */
 
 static void operation_done(struct operation *operation, enum operation_status status, const struct outcome *outcome)
@@ -86,6 +118,7 @@ static void operation_done(struct operation *operation, enum operation_status st
         return;
     }
     log_outcome(request, outcome);
+    tell_readers(request, outcome);
     if (give_back_granted(request, outcome)) {
         return;
     }
@@ -106,12 +139,26 @@ static void request_make_key(struct request *request)
     *key = slice_of(request->made_key);
 }
 
+/* Whoever hung up is not to keep others waiting. What became of the operation decides, as ever, whether there is something
+ * to give back. */
+static void waiting_client_gone(void *arg)
+{
+    struct request *request = arg;
+    if (request->service->replica != NULL) {
+        replica_cancel(request->service->replica, &request->operation);
+    }
+}
+
 void request_propose(struct request *request)
 {
+    uint64_t wait_ms = request->parsed.wait_ms;
     if (request->parsed.route == API_ACQUIRE) {
         request_make_key(request);
     }
-    request->operation =
-        (struct operation){.command = request->parsed.command, .done = operation_done, .data = request};
+    request->operation = (struct operation){
+        .command = request->parsed.command, .wait_ms = wait_ms, .done = operation_done, .data = request};
     replica_submit(request->service->replica, &request->operation);
+    if (wait_ms > 0) {
+        exchange_watch(request->exchange, waiting_client_gone, request);
+    }
 }

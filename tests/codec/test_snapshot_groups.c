@@ -192,6 +192,8 @@ static void chunks_out_of_order_missing_or_twice_are_refused(void **state)
         struct lock_table table = {0};
         assert_int_equal(decode_in_order(f, &table, orders[i]), i == 0 ? ERROR_NONE : ERROR_CORRUPT);
         assert_true(table.groups <= 2 && table.freezes <= 2 && table.taken <= 1);
+        assert_true(table.freezes == 0 || table.groups == 2); /* not loaded before */
+        assert_true(table.taken == 0 || table.freezes == 2);
     }
 }
 

@@ -28,6 +28,9 @@ FAMILIES = {
     "baton_requests_in_flight", "baton_operations_queued", "baton_loop_stall_seconds", "baton_rules_version",
     "baton_log_lines_dropped_total", "process_cpu_seconds_total", "process_resident_memory_bytes",
     "process_virtual_memory_bytes", "process_open_fds", "process_max_fds", "process_start_time_seconds",
+    "baton_waiting_requests", "baton_groups", "baton_freezes", "baton_events_total", "baton_event_readers",
+    "baton_schedule_last_success_timestamp_seconds", "baton_schedule_last_run_duration_seconds", "baton_schedule_overdue",
+    "baton_schedule_frozen", "baton_schedules_left_out",
 }  # fmt: skip
 
 

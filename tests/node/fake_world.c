@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "base/check.h"
+#include "base/limits.h"
 
 /* ---- exchanges ---- */
 
@@ -24,6 +25,7 @@ void exchange_close(struct exchange *exchange)
 {
     buffer_close(&exchange->answer_headers);
     buffer_close(&exchange->answer_body);
+    buffer_close(&exchange->streamed);
 }
 
 bool exchange_has_header(const struct exchange *exchange, const char *line)
@@ -100,12 +102,114 @@ void exchange_answer(struct exchange *exchange, unsigned status, const struct ht
     buffer_append(&exchange->answer_body, "", 1);
 }
 
+/* ---- who hangs up, and streams ---- */
+
+void exchange_watch(struct exchange *exchange, void (*gone)(void *arg), void *arg)
+{
+    CHECK(exchange->gone == NULL && exchange->answers == 0);
+    exchange->gone = gone;
+    exchange->gone_arg = arg;
+}
+
+void fake_exchange_hang_up(struct exchange *exchange)
+{
+    exchange->is_gone = true;
+    if (exchange->gone != NULL && exchange->answers == 0) {
+        void (*gone)(void *arg) = exchange->gone;
+        exchange->gone = NULL;
+        gone(exchange->gone_arg);
+    }
+}
+
+void exchange_stream_begin(struct exchange *exchange, unsigned status, const struct http_header *headers,
+                           size_t n_headers, const struct exchange_stream *stream)
+{
+    struct slice empty = {(const uint8_t *)"", 0};
+    exchange_answer(exchange, status, headers, n_headers, empty);
+    exchange->is_stream = true;
+    exchange->stream = *stream;
+    buffer_append(&exchange->streamed, "", 1);
+}
+
+bool exchange_write(struct exchange *exchange, struct slice bytes)
+{
+    CHECK(exchange->is_stream && !exchange->is_ended);
+    if (exchange->is_cut || exchange->unsent + bytes.len > LIMIT_STREAM_BYTES) {
+        exchange->is_cut = true;
+        return false;
+    }
+    exchange->streamed.len--;
+    buffer_append_slice(&exchange->streamed, bytes);
+    buffer_append(&exchange->streamed, "", 1);
+    exchange->unsent += bytes.len;
+    exchange->writes++;
+    return true;
+}
+
+size_t exchange_unsent(const struct exchange *exchange)
+{
+    return exchange->unsent;
+}
+
+void exchange_end(struct exchange *exchange)
+{
+    CHECK(exchange->is_stream && !exchange->is_ended && !exchange->is_cut);
+    exchange->is_ended = true;
+}
+
+bool exchange_streamed(const struct exchange *exchange, const char *text)
+{
+    return exchange->is_stream && strstr((const char *)exchange->streamed.base, text) != NULL;
+}
+
+size_t exchange_streamed_times(const struct exchange *exchange, const char *text)
+{
+    size_t n = 0;
+    CHECK(exchange->is_stream);
+    for (const char *at = strstr((const char *)exchange->streamed.base, text); at != NULL; at = strstr(at + 1, text)) {
+        n++;
+    }
+    return n;
+}
+
+void fake_exchange_take(struct exchange *exchange, size_t bytes)
+{
+    bool was_full = exchange->unsent > LIMIT_STREAM_BYTES / 2;
+    exchange->unsent -= exchange->unsent < bytes ? exchange->unsent : bytes;
+    if (was_full && exchange->unsent <= LIMIT_STREAM_BYTES / 2 && !exchange->is_cut) {
+        exchange->stream.room(exchange->stream.arg);
+    }
+}
+
+void fake_exchange_closed(struct exchange *exchange)
+{
+    exchange->is_cut = true;
+    exchange->stream.closed(exchange->stream.arg);
+}
+
 /* ---- the replica ---- */
 
 void replica_submit(struct replica *replica, struct operation *operation)
 {
     CHECK(replica->n_operations < FAKE_PENDING);
     replica->operations[replica->n_operations++] = operation;
+}
+
+void replica_cancel(struct replica *replica, struct operation *operation)
+{
+    replica->cancelled = operation;
+    replica->cancels++;
+}
+
+uint64_t replica_waiting(struct replica *replica, struct slice schedule_id)
+{
+    CHECK(slice_is_present(schedule_id));
+    return replica->waiting;
+}
+
+uint64_t replica_now_estimate_ms(struct replica *replica)
+{
+    return replica->now_ms;
 }
 
 void replica_read(struct replica *replica, struct replica_read *read)
@@ -158,6 +262,11 @@ void fake_replica_decide_read(struct replica *replica, enum operation_status sta
 void storage_figures(struct storage *storage, struct storage_figures *figures)
 {
     *figures = storage->figures;
+}
+
+const struct storage_identity *storage_identity(const struct storage *storage)
+{
+    return &storage->identity;
 }
 
 size_t http_connections(const struct http_server *server)
@@ -220,6 +329,35 @@ static void fake_timer_close(struct timer *timer)
     free(timer);
 }
 
+static void fake_post(void *impl, struct post *post)
+{
+    struct fake_loop *fake = impl;
+    struct post **at = &fake->posts;
+    if (post->queued != 0) {
+        return;
+    }
+    while (*at != NULL) {
+        at = &(*at)->next;
+    }
+    *at = post;
+    post->next = NULL;
+    post->queued = 1;
+}
+
+static void fake_post_cancel(void *impl, struct post *post)
+{
+    struct fake_loop *fake = impl;
+    struct post **at = &fake->posts;
+    if (post->queued == 0) {
+        return;
+    }
+    while (*at != post) {
+        at = &(*at)->next;
+    }
+    *at = post->next;
+    post->queued = 0;
+}
+
 static int64_t fake_wall_ms(void *data)
 {
     (void)data;
@@ -244,6 +382,8 @@ void fake_loop_open(struct fake_loop *fake)
         .timer_start = fake_timer_start,
         .timer_stop = fake_timer_stop,
         .timer_close = fake_timer_close,
+        .post = fake_post,
+        .post_cancel = fake_post_cancel,
     };
     fake->sink = (struct log){
         .level = LOG_LEVEL_DEBUG,
@@ -256,7 +396,7 @@ void fake_loop_open(struct fake_loop *fake)
 
 void fake_loop_close(struct fake_loop *fake)
 {
-    CHECK(fake->timers == NULL);
+    CHECK(fake->timers == NULL && fake->posts == NULL);
     buffer_close(&fake->log);
 }
 
@@ -268,6 +408,25 @@ void fake_loop_pass(struct fake_loop *fake, uint64_t ms)
             timer->due_ns = UINT64_MAX;
             timer->fired(timer->arg);
         }
+    }
+}
+
+bool fake_loop_turn(struct fake_loop *fake)
+{
+    struct post *posts = fake->posts;
+    fake->posts = NULL;
+    while (posts != NULL) {
+        struct post *post = posts;
+        posts = post->next;
+        post->queued = 0;
+        post->run(post);
+    }
+    return fake->posts != NULL;
+}
+
+void fake_loop_settle(struct fake_loop *fake)
+{
+    while (fake_loop_turn(fake)) {
     }
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/limits.h"
+#include "core/rules.h"
 
 static const struct histogram no_writes;
 
@@ -13,6 +14,7 @@ void rig_open(struct rig *rig, size_t requests)
     memset(rig, 0, sizeof *rig);
     fake_loop_open(&rig->world);
     rig->storage.figures = (struct storage_figures){.write_durations = &no_writes, .log_mode = "aio"};
+    rig->storage.identity = (struct storage_identity){.initialised = true, .cluster_id = {0, 0, 1, 2}};
     rig->replica.table = lock_table_open();
     rig->replica.status = (struct replica_status){
         .role = REPLICA_FOLLOWER,
@@ -48,7 +50,7 @@ void rig_close(struct rig *rig)
 }
 
 /* Cuts NAME=VALUE&… behind '?' out of the path, which the exchange keeps a copy of. */
-static void exchange_cut_query(struct exchange *exchange, const char *path)
+void rig_cut_query(struct exchange *exchange, const char *path)
 {
     CHECK(strlen(path) < sizeof exchange->target);
     (void)stpcpy(exchange->target, path);
@@ -71,7 +73,7 @@ static void exchange_cut_query(struct exchange *exchange, const char *path)
 void rig_ask(struct rig *rig, struct exchange *exchange, const char *method, const char *path, const char *body)
 {
     exchange_open(exchange, method, path, body);
-    exchange_cut_query(exchange, path);
+    rig_cut_query(exchange, path);
     service_request(rig->service, exchange);
 }
 
@@ -98,6 +100,12 @@ void rig_apply(struct rig *rig, uint64_t now_ms, const struct command *command)
     lock_table_advance(rig->replica.table, &context);
     lock_table_apply(rig->replica.table, &context, command, &outcome);
     CHECK(outcome.code == OUTCOME_DONE);
+}
+
+void rig_use_newest_rules(struct rig *rig)
+{
+    struct command rules = {.kind = COMMAND_RULES, .rules = {.version = rules_version_newest()}};
+    rig_apply(rig, 1, &rules);
 }
 
 struct outcome outcome_granted(void)

@@ -29,6 +29,7 @@ static const char *scraped(struct rig *rig, const char *series)
     char start[SERIES_BYTES];
     value[0] = 0;
     rig_ask(rig, &exchange, "GET", "/metrics", "");
+    fake_loop_settle(&rig->world);
     assert_int_equal(exchange.status, 200);
     (void)snprintf(start, sizeof start, "\n%s ", series);
     const char *found = strstr((const char *)exchange.answer_body.base, start);
@@ -97,12 +98,17 @@ static void every_family_is_there_from_the_start(void **state)
         {"baton_lock_acquire_total", "counter"},
         {"baton_lock_renewals_total", "counter"},
         {"baton_lock_releases_total", "counter"},
+        {"baton_waiting_requests", "gauge"},
         {"baton_lock_expirations_total", "counter"},
         {"baton_lock_revocations_total", "counter"},
         {"baton_locks_held", "gauge"},
         {"baton_schedules", "gauge"},
         {"baton_policies", "gauge"},
+        {"baton_groups", "gauge"},
+        {"baton_freezes", "gauge"},
         {"baton_state_bytes", "gauge"},
+        {"baton_events_total", "counter"},
+        {"baton_event_readers", "gauge"},
         {"baton_http_requests_total", "counter"},
         {"baton_http_request_duration_seconds", "histogram"},
         {"baton_http_connections", "gauge"},
@@ -117,6 +123,11 @@ static void every_family_is_there_from_the_start(void **state)
         {"process_open_fds", "gauge"},
         {"process_max_fds", "gauge"},
         {"process_start_time_seconds", "gauge"},
+        {"baton_schedule_last_success_timestamp_seconds", "gauge"},
+        {"baton_schedule_last_run_duration_seconds", "gauge"},
+        {"baton_schedule_overdue", "gauge"},
+        {"baton_schedule_frozen", "gauge"},
+        {"baton_schedules_left_out", "gauge"},
     };
     struct rig rig;
     struct exchange exchange;
@@ -167,10 +178,12 @@ static void acquires_are_counted_by_how_they_ended(void **state)
 {
     (void)state;
     static const enum outcome_code refusals[] = {
-        OUTCOME_INVALID_FIELD, OUTCOME_IDEMPOTENCY_CONFLICT, OUTCOME_GRANT_ENDED,
-        OUTCOME_TTL_TOO_SHORT, OUTCOME_TTL_TOO_LONG,         OUTCOME_OCCURRENCE_DONE,
-        OUTCOME_LOCK_HELD,     OUTCOME_ATTEMPTS_EXHAUSTED,   OUTCOME_COOLING_DOWN,
-        OUTCOME_CAPACITY,
+        OUTCOME_INVALID_FIELD, OUTCOME_IDEMPOTENCY_CONFLICT,
+        OUTCOME_GRANT_ENDED,   OUTCOME_TTL_TOO_SHORT,
+        OUTCOME_TTL_TOO_LONG,  OUTCOME_OCCURRENCE_DONE,
+        OUTCOME_LOCK_HELD,     OUTCOME_ATTEMPTS_EXHAUSTED,
+        OUTCOME_COOLING_DOWN,  OUTCOME_CAPACITY,
+        OUTCOME_FROZEN,        OUTCOME_GROUP_FULL,
     };
     struct rig rig;
     char series[SERIES_BYTES];
@@ -194,6 +207,8 @@ static void acquires_are_counted_by_how_they_ended(void **state)
     }
     assert_series(&rig, "baton_lock_acquire_total{result=\"lock_lost\"}", ""); /* no answer to an acquire */
     assert_series(&rig, "baton_lock_acquire_total{result=\"not_found\"}", "");
+    assert_series(&rig, "baton_lock_acquire_total{result=\"unknown_group\"}", "");
+    assert_series(&rig, "baton_lock_acquire_total{result=\"group_in_use\"}", "");
     rig_close(&rig);
 }
 
@@ -208,6 +223,8 @@ static void undecided_acquires_are_unavailable_or_unknown(void **state)
     ask_undecided(&rig, acquire, OPERATION_OVERLOADED);
     ask_undecided(&rig, acquire, OPERATION_UNKNOWN);
     ask_undecided(&rig, renew, OPERATION_NO_LEADER);
+    ask_undecided(&rig, acquire, OPERATION_CANCELLED); /* no refusal: its client had gone */
+    assert_series(&rig, "baton_lock_acquire_total{result=\"cancelled\"}", "1");
     assert_series(&rig, "baton_lock_acquire_total{result=\"unavailable\"}", "3");
     assert_series(&rig, "baton_lock_acquire_total{result=\"unknown\"}", "1");
     assert_series(&rig, "baton_lock_renewals_total", "0");
@@ -238,6 +255,22 @@ static void renewals_and_releases_are_counted_when_they_took_effect(void **state
     ask_applied(&rig, release, &released);
     ask_applied(&rig, release, &lost);
     assert_series(&rig, "baton_lock_releases_total", "1");
+    rig_close(&rig);
+}
+
+static void each_lock_of_a_batch_is_counted(void **state)
+{
+    (void)state;
+    static const char *const batch[] = {"POST", "/renew",
+                                        "{\"locks\": [{\"schedule_id\": \"a\", \"token\": 77}, {\"schedule_id\": "
+                                        "\"b\", \"token\": 1}, {\"schedule_id\": \"c\", \"token\": 2}]}"};
+    struct rig rig;
+    struct outcome results[] = {outcome_granted(), {.code = OUTCOME_LOCK_LOST}, outcome_granted()};
+    struct outcome outcome = {.code = OUTCOME_DONE, .results = results, .n_results = 3};
+    rig_open(&rig, LIMIT_REQUESTS);
+    ask_applied(&rig, batch, &outcome);
+    ask_undecided(&rig, batch, OPERATION_UNKNOWN);
+    assert_series(&rig, "baton_lock_renewals_total", "2");
     rig_close(&rig);
 }
 
@@ -321,6 +354,42 @@ static void the_table_is_counted(void **state)
     assert_series(&rig, "baton_schedules", "2");
     assert_series(&rig, "baton_policies", "1");
     assert_true(number_of(&rig, "baton_state_bytes") > before);
+    struct command group = {.kind = COMMAND_PUT_GROUP, .put_group = {.name = slice_of("g"), .slots = 1}};
+    struct command freeze = {
+        .kind = COMMAND_PUT_FREEZE,
+        .put_freeze = {.scope = slice_of("*"), .actor = slice_of("x"), .reason = slice_of("y"), .ttl_ms = 60000}};
+    assert_series(&rig, "baton_groups", "0");
+    assert_series(&rig, "baton_freezes", "0");
+    rig_use_newest_rules(&rig);
+    rig_apply(&rig, 3, &group);
+    rig_apply(&rig, 4, &freeze);
+    assert_series(&rig, "baton_groups", "1");
+    assert_series(&rig, "baton_freezes", "1");
+    rig_close(&rig);
+}
+
+static void events_and_who_listens_are_counted(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct exchange reader;
+    struct event event = {
+        .kind = EVENT_EXPIRED,
+        .index = 1,
+        .run = {.schedule_id = slice_of("a"), .holder = slice_of("h"), .late_outcome = RUN_OUTCOME_NONE}};
+    rig_open(&rig, LIMIT_REQUESTS);
+    assert_series(&rig, "baton_events_total{kind=\"expired\"}", "0");
+    assert_series(&rig, "baton_events_total{kind=\"freeze\"}", "0");
+    service_record_event(rig.service, &event);
+    rig_ask(&rig, &reader, "GET", "/events", "");
+    assert_series(&rig, "baton_events_total{kind=\"expired\"}", "1");
+    assert_series(&rig, "baton_events_total{kind=\"granted\"}", "0");
+    assert_series(&rig, "baton_event_readers", "1");
+    assert_series(&rig, "baton_requests_in_flight", "1"); /* the scrape */
+    assert_series(&rig, "baton_http_requests_total{method=\"GET\",route=\"/events\",code=\"200\"}", "1");
+    fake_exchange_closed(&reader);
+    exchange_close(&reader);
+    assert_series(&rig, "baton_event_readers", "0");
     rig_close(&rig);
 }
 
@@ -341,6 +410,7 @@ static void the_replica_is_shown(void **state)
     status->expirations = 6;
     status->rules_version = 2;
     status->operations_queued = 9;
+    status->waiters = 8;
     assert_series(&rig, "baton_raft_is_leader", "1");
     assert_series(&rig, "baton_raft_term", "3");
     assert_series(&rig, "baton_raft_commit_index", "12");
@@ -349,6 +419,7 @@ static void the_replica_is_shown(void **state)
     assert_series(&rig, "baton_lock_expirations_total", "6");
     assert_series(&rig, "baton_rules_version", "2");
     assert_series(&rig, "baton_operations_queued", "9");
+    assert_series(&rig, "baton_waiting_requests", "8");
     status->leader = NULL;
     assert_series(&rig, "baton_raft_has_leader", "0");
     rig_close(&rig);
@@ -528,12 +599,19 @@ static void every_answer_of_the_contract_finds_its_place_and_the_text_stays_smal
     }
     struct storage_figures storage = {.write_durations = &(struct histogram){{0}, 0}, .log_mode = "aio"};
     struct process_figures process = {.cpu_ns = 0};
-    struct metrics_facts facts = {.storage = &storage, .process = &process};
+    struct schedule_metrics schedules = {.shown = 0};
+    struct fake_loop world;
+    fake_loop_open(&world);
+    struct event_readers *readers = event_readers_open(&(struct event_readers_options){.loop = &world.loop});
+    struct metrics_facts facts = {
+        .storage = &storage, .process = &process, .readers = readers, .schedules = &schedules};
     struct api_answer answer;
     api_answer_init(&answer);
     metrics_render(metrics, &facts, &answer);
     assert_true(answer.body.len < 512u * 1024u); /* about as much as is written in a millisecond */
     api_answer_close(&answer);
+    event_readers_close(readers);
+    fake_loop_close(&world);
     metrics_close(metrics);
 }
 
@@ -561,9 +639,11 @@ int main(void)
         cmocka_unit_test(acquires_are_counted_by_how_they_ended),
         cmocka_unit_test(undecided_acquires_are_unavailable_or_unknown),
         cmocka_unit_test(renewals_and_releases_are_counted_when_they_took_effect),
+        cmocka_unit_test(each_lock_of_a_batch_is_counted),
         cmocka_unit_test(a_revoked_run_is_counted_once),
         cmocka_unit_test(a_grant_that_is_given_back_is_counted_as_both),
         cmocka_unit_test(the_table_is_counted),
+        cmocka_unit_test(events_and_who_listens_are_counted),
         cmocka_unit_test(the_replica_is_shown),
         cmocka_unit_test(each_other_member_has_its_last_contact),
         cmocka_unit_test(the_disk_is_shown),

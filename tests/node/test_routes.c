@@ -144,6 +144,8 @@ static void a_schedule_is_shown_with_its_last_run(void **state)
     assert_read(&rig, "/schedules/a", 200, "\"outcome\":\"succeeded\"");
     assert_read(&rig, "/schedules?prefix=a", 200, "\"schedule_id\":\"a\"");
     assert_read(&rig, "/schedules?prefix=b", 200, "\"schedules\":[]");
+    assert_read(&rig, "/schedules/a", 200, "\"duration_p99_ms\":1000");
+    assert_read(&rig, "/schedules/a", 200, "\"overdue\":false");
     rig_close(&rig);
 }
 
@@ -221,7 +223,7 @@ static void a_policy_is_proposed_answered_and_logged(void **state)
     exchange_close(&exchange);
     assert_true(fake_loop_logged(&rig.world, "level=info msg=\"policy set\" schedule=a estimated_duration_ms=5000 "
                                              "safety_margin_ms=30000 max_ttl_ms=90000 min_hold_ms=0 slots=2 "
-                                             "max_attempts=1\n"));
+                                             "max_attempts=1 group=\"\" expected_every_ms=0\n"));
     rig_ask_applied(&rig, &exchange, delete, &outcome);
     assert_int_equal(exchange.status, 200);
     exchange_close(&exchange);
