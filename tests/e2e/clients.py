@@ -95,11 +95,11 @@ def wait_waiting(node, schedule, n):
     wait_for(lambda: waiting(node, schedule) == n, f"{n} wait for {schedule}", nodes=[node])
 
 
-def queue_up(ways, schedule, n, **fields):
-    """`n` requests that arrive one after the other, through each of the nodes `ways` in turn. Others may wait already."""
+def queue_up(ways, schedule, n, holder="w", **fields):
+    """`n` requests (of w0, w1, …) that arrive one after the other, through each of the nodes `ways` in turn. Others may wait already."""
     before, waiters = waiting(ways[0], schedule), []
     for i in range(n):
-        waiters.append(Waiter(ways[i % len(ways)], schedule, f"w{before + i}", **fields))
+        waiters.append(Waiter(ways[i % len(ways)], schedule, f"{holder}{before + i}", **fields))
         wait_waiting(ways[0], schedule, before + i + 1)
     return waiters
 

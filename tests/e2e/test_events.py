@@ -8,10 +8,10 @@ import time
 
 from clients import Reader, place
 from crowd import Crowd, allow_files
-from harness import Cluster, blast, check, equal, leader_and_follower, post_bytes, run_load, end_load, shared_cluster, unique, wait_for
+from harness import Cluster, check, equal, leader_and_follower, post_bytes, run_load, end_load, shared_cluster, unique, wait_for
 from test_bounds import LIMIT, MIB, Flat
 from test_contract import problem
-from test_freezes import freeze, thaw
+from test_freezes import freeze, push_out_of_the_log, thaw
 from test_groups import put_group
 from test_schedules import put, revoke, ways
 
@@ -37,7 +37,7 @@ def everything(node, other, name):
     equal(other.release(f"{name}.s", lock["token"], "succeeded").status, 200, "release")
     brief = node.acquire(f"{name}.s", ttl_ms=200).json
     wait_for(lambda: not node.status(f"{name}.s").json["held"], "it ends")
-    equal(other.release(f"{name}.s", brief["token"], "failed").status, 409, "too late")
+    equal(other.release(f"{name}.s", brief["token"], "succeeded").status, 409, "too late")
     node.acquire(f"{name}.s")
     for force in (False, True):
         revoke(other, f"{name}.s", force=force)
@@ -87,13 +87,13 @@ def check_data(events, name):
     schedule = f"{name}.s"
     granted, renewed, released, expired, revoked = (data(kind) for kind in ("granted", "renewed", "released", "expired", "revoked"))
     tokens = [each["token"] for each in granted]
-    check(all(each["schedule_id"] == schedule and each["group"] == f"{name}.g" for each in granted + renewed + released), "whose")
+    check(all(each["schedule_id"] == schedule and each["group"] == f"{name}.g" for each in granted + renewed + released[:1]), "whose")
     check(all("metadata" not in each for each in granted + renewed), "without metadata")
     equal((granted[0]["occurrence"], granted[0]["attempt"], granted[0]["ttl_ms"]), ("o", 1, 600000), "granted")
     equal((renewed[0]["token"], renewed[0]["ttl_ms"]), (tokens[0], 700000), "renewed")
     equal((released[0]["token"], released[0]["outcome"], released[0]["late_outcome"]), (tokens[0], "succeeded", None), "released")
     equal((expired[0]["token"], expired[0]["outcome"]), (tokens[1], "expired"), "expired")
-    equal((released[1]["token"], released[1]["outcome"], released[1]["late_outcome"]), (tokens[1], "expired", "failed"), "late")
+    equal((released[1]["token"], released[1]["outcome"], released[1]["late_outcome"]), (tokens[1], "expired", "succeeded"), "late")
     equal([(each["token"], each["outcome"], each["freed"]) for each in revoked],
           [(tokens[2], "revoked", False), (tokens[2], "revoked", True)], "softly, and by force")  # fmt: skip
     equal((revoked[0]["actor"], revoked[0]["reason"]), ("ops@desk", "its host died"), "who and why")
@@ -157,6 +157,7 @@ def test_who_comes_back_goes_on_where_it_was():
                 got = list(reader.events)
                 equal(got[: 9 - seen], first[seen + 1 :], f"what followed the {seen}th")
                 check("reset" not in reader.kinds(), "no reset")
+        node.status(f"{name}more9.0")  # so that this node has seen all that was
         with Reader(node, f"prefix={name}") as reader:  # without an id: only what is to come
             numbered(node, f"{name}new.", 1)
             reader.wait(lambda events: events, "the new one")
@@ -251,9 +252,8 @@ def test_what_a_node_keeps_is_bounded():
                 equal([event.id for event in reader.wait_kind("granted")], [first[1].id], "it is kept")
             flat = Flat(node, 24 * MIB)
             flat.look()
-            for _ in range(2):
-                equal(crowd.ask([renewal] * most, depth=16), {200: most}, "more of them")
-                flat.look()
+            equal(crowd.ask([renewal] * (most + 1000), depth=16), {200: most + 1000}, "more of them")
+            flat.look()
         with Reader(node, last_id=first[0].id) as reader:
             reader.wait(lambda events: events, "reset")
             equal(reader.events[0].kind, "reset", "it is gone")
@@ -265,12 +265,13 @@ def test_what_a_node_keeps_is_bounded():
 def test_a_reader_that_does_not_read_is_closed_and_the_others_go_on():
     with Cluster() as cluster:
         cluster.start()
-        leader, follower = cluster.leader(), cluster.followers()[0]
+        leader, follower, seen = cluster.leader(), cluster.followers()[0], []
         for node in (leader, follower):
+            name = "slow".ljust(256, "s")  # so that few events are much
             slow = Reader(node, "prefix=slow&renewals=true", receive_bytes=4096)  # never started, so never read
             with Reader(node, "prefix=slow&renewals=true") as quick:
-                token = leader.acquire("slow").json["token"]
-                renewal = post_bytes("/locks/slow/renew", {"token": token, "ttl_ms": 600000})
+                token = leader.acquire(name, holder="h" * 256, occurrence="o" * 128).json["token"]
+                renewal = post_bytes(f"/locks/{name}/renew", {"token": token, "ttl_ms": 600000})
                 count = 0
                 with Crowd(leader.http_port, 16) as crowd:
                     while not is_cut(node, slow):
@@ -279,7 +280,7 @@ def test_a_reader_that_does_not_read_is_closed_and_the_others_go_on():
                         count += 2000
                 quick.wait(lambda events: len(events) == count + 1, "the quick one has all", 60)  # noqa: B023
                 check(not quick.over, "and is still there")
-                equal(leader.release("slow", token).status, 200, "release")
+                equal(leader.release(name, token, "abandoned").status, 200, "release")
                 quick.wait_kind("released")
             slow.start()
             slow.join(30)
@@ -288,6 +289,8 @@ def test_a_reader_that_does_not_read_is_closed_and_the_others_go_on():
             equal([place(event.id) for event in slow.events], [place(event.id) for event in quick.events[: len(slow.events)]],
                   "in order, without a gap")  # fmt: skip
             slow.close()
+            seen.append(f"{len(slow.events)} of {count}")
+        return f"events that the slow one had: {', '.join(seen)}"
 
 
 def is_cut(node, reader):
@@ -357,10 +360,8 @@ def test_what_a_snapshot_skips_is_told_by_a_reset():
             living.wait_kind(*["granted"] * 5)
             away.kill()
             cluster.wait_ready([node for node in cluster.nodes if node is not away])
-            body = {"holder": "h", "ttl_ms": 3600000, "metadata": {"x": "y" * 1000}}
-            equal(blast(leader.http_port, (post_bytes(f"/locks/big-{i}", body) for i in range(20000)), connections=4), {201: 20000}, "load")
+            push_out_of_the_log(leader)
             numbered(leader, "e.away.", 3)
-            wait_for(lambda: "snapshot taken" in leader.log, "the leader took a snapshot", 30, nodes=[leader])
             index = leader.health()["applied_index"]
             away.start()
             wait_for(lambda: (away.health() or {}).get("applied_index", 0) >= index, "it has caught up", 60, nodes=[away])
@@ -399,7 +400,7 @@ def test_there_are_at_most_a_thousand_readers():
         leader, follower = cluster.leader(), cluster.followers()[0]
         for node, source in ((leader, "127.0.9"), (follower, "127.0.10")):
             flat = Flat(node, 3 * MIB)
-            for number in range(3):
+            for number in range(5):
                 with Crowd(node.http_port, most, f"{source}.{number + 1}") as crowd:
                     crowd.send([get] * most)
                     crowd.read_until(lambda: crowd.answers() == most, "all are let in")  # noqa: B023
@@ -420,7 +421,8 @@ def test_there_are_at_most_a_thousand_readers():
                     return True
 
                 wait_for(room, "there is room again")
-                flat.look()
+                if number >= 2:
+                    flat.look()
 
 
 def count_told(crowd, text):

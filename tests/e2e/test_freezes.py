@@ -2,7 +2,8 @@
 
 import time
 
-from harness import Cluster, blast, check, equal, post_bytes, unique, wait_for
+from crowd import Crowd
+from harness import Cluster, Failure, blast, check, equal, post_bytes, unique, wait_for
 from test_contract import INSTANT, both, problem
 from test_groups import grouped, put_group
 from test_rules import common_hashes
@@ -208,6 +209,20 @@ def test_there_are_at_most_a_thousand():
 # ---- what a cluster lives through ----
 
 
+def push_out_of_the_log(leader):
+    """Writes until the leader has taken a snapshot and what was before isn't in its log any more: who is away then needs the
+    snapshot. Over few connections, so that these are more entries than are kept."""
+    body = {"holder": "h" * 256, "ttl_ms": 3600000, "occurrence": "o" * 128, "metadata": {"x": "y" * 1000}}
+    taken = leader.log.count("snapshot taken")
+    with Crowd(leader.http_port, 4) as crowd:
+        for i in range(20):
+            requests = [post_bytes(f"/locks/{unique('push').ljust(256, '.')}", body) for _ in range(11000 if i == 0 else 1000)]
+            equal(crowd.ask(requests), {201: len(requests)}, "answers")
+            if leader.log.count("snapshot taken") > taken:
+                return
+    raise Failure("the leader took no snapshot")
+
+
 def fill(node, prefix):
     """Groups, grants that take their slots, and freezes; returns what must be seen of it from now on."""
     name, schedules = grouped(node, 2, 3)
@@ -259,9 +274,7 @@ def test_groups_and_freezes_are_there_after_a_restart_of_all_and_after_a_snapsho
         away.kill()
         leader = cluster.leader()
         second = fill(leader, "while-away.")
-        body = {"holder": "h", "ttl_ms": 3600000, "metadata": {"x": "y" * 1000}}
-        equal(blast(leader.http_port, (post_bytes(f"/locks/big-{i}", body) for i in range(20000)), connections=4), {201: 20000}, "answers")
-        wait_for(lambda: "snapshot taken" in leader.log, "the leader took a snapshot", 30, nodes=[leader])
+        push_out_of_the_log(leader)
         index = leader.health()["applied_index"]
         away.start()
         wait_for(lambda: (away.health() or {}).get("applied_index", 0) >= index, "it has caught up", 60, nodes=[away])

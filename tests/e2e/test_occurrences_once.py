@@ -12,7 +12,7 @@ from clients import Waiter
 from harness import Cluster, check, equal
 from test_schedules import get, put
 
-COUNT, PERIOD_S, AHEAD_S = 200, 0.05, 10.0
+COUNT, PERIOD_S, AHEAD_S = 200, 0.03, 10.0
 
 
 class Clock:
