@@ -63,16 +63,20 @@ struct contract_run *model_run(struct contract_schedule *schedule, uint64_t toke
     return NULL;
 }
 
-struct contract_occurrence *model_occurrence(struct contract_schedule *schedule, const char *text)
+bool model_is_occurrence(const struct contract_occurrence *occurrence, const char *text)
 {
     struct contract_instant instant = contract_instant_read(text);
+    if (instant.is_valid && occurrence->instant.is_valid) {
+        return contract_instant_compare(instant, occurrence->instant) == 0;
+    }
+    return model_text_equal(occurrence->text, text);
+}
+
+struct contract_occurrence *model_occurrence(struct contract_schedule *schedule, const char *text)
+{
     for (size_t i = 0; schedule != NULL && i < schedule->n_occurrences; i++) {
-        struct contract_occurrence *occurrence = &schedule->occurrences[i];
-        bool is_same = instant.is_valid && occurrence->instant.is_valid
-                           ? contract_instant_compare(instant, occurrence->instant) == 0
-                           : model_text_equal(occurrence->text, text);
-        if (is_same) {
-            return occurrence;
+        if (model_is_occurrence(&schedule->occurrences[i], text)) {
+            return &schedule->occurrences[i];
         }
     }
     return NULL;
@@ -173,13 +177,11 @@ size_t contract_model_events(const struct contract_model *model, const struct co
 
 /* ---- ends and memory ---- */
 
-void model_end(struct contract_model *model, struct contract_schedule *schedule, struct contract_run *run,
-               enum contract_result outcome)
+void model_end(struct contract_model *model, struct contract_run *run, enum contract_result outcome)
 {
     run->outcome = outcome;
     run->ended_ms = model->now_ms;
     run->ended_wall_ms = model->wall_ms;
-    schedule->last_ended_ms = model->now_ms;
 }
 
 void model_succeed(struct contract_model *model, struct contract_schedule *schedule, const struct contract_run *run)
@@ -290,7 +292,7 @@ static void expire(struct contract_model *model)
     while ((run = next_to_end(model, &schedule)) != NULL && run->deadline_ms <= model->now_ms) {
         run->has_slot = false;
         if (run->outcome == CONTRACT_RUNNING) {
-            model_end(model, schedule, run, CONTRACT_EXPIRED);
+            model_end(model, run, CONTRACT_EXPIRED);
         }
         (void)model_tell_run(model, CONTRACT_EVENT_EXPIRED, run);
         model->counts.expired++;
@@ -322,12 +324,22 @@ static void thaw(struct contract_model *model)
     }
 }
 
+void model_mark_used(struct contract_model *model)
+{
+    for (int i = 0; i < CONTRACT_SCHEDULES; i++) {
+        struct contract_schedule *schedule = &model->schedules[i];
+        if (schedule->has_policy || model_live(schedule) > 0) {
+            schedule->last_used_ms = model->now_ms;
+        }
+    }
+}
+
 void model_forget_schedules(struct contract_model *model)
 {
     for (int i = 0; i < CONTRACT_SCHEDULES; i++) {
         struct contract_schedule *schedule = &model->schedules[i];
         if (schedule->id[0] != '\0' && !schedule->has_policy && model_live(schedule) == 0 &&
-            (!schedule->was_granted || model->now_ms >= schedule->last_ended_ms + FORGET_MS)) {
+            (!schedule->was_granted || model->now_ms >= schedule->last_used_ms + FORGET_MS)) {
             model->counts.forgotten += schedule->was_granted;
             memset(schedule, 0, sizeof *schedule);
         }
@@ -340,6 +352,7 @@ void contract_model_advance(struct contract_model *model, const struct contract_
     model->now_ms = entry->now_ms > model->now_ms ? entry->now_ms : model->now_ms;
     model->wall_ms = entry->wall_ms;
     model->no_growth = entry->no_growth;
+    model_mark_used(model);
     expire(model);
     thaw(model);
     model_forget_schedules(model);

@@ -86,9 +86,16 @@ static const char *refuse_held(struct contract_model *model, const char *schedul
     return "lock_held";
 }
 
-static void show_run(struct contract_schedule *schedule, uint64_t token, struct contract_answer *answer)
+/* The last kept run of the occurrence, were it forgotten otherwise. */
+static void show_run(struct contract_schedule *schedule, const char *text, struct contract_answer *answer)
 {
-    const struct contract_run *run = model_run(schedule, token);
+    struct contract_occurrence wanted = {.instant = contract_instant_read(text)};
+    model_text(wanted.text, text);
+    const struct contract_run *run = NULL;
+    for (size_t i = 0; i < schedule->n_runs; i++) {
+        const char *of_run = schedule->runs[i].body.occurrence;
+        run = of_run[0] != '\0' && model_is_occurrence(&wanted, of_run) ? &schedule->runs[i] : run;
+    }
     answer->has_run = run != NULL;
     if (run != NULL) {
         answer->run = *run;
@@ -108,10 +115,13 @@ static const char *refuse_occurrence(struct contract_model *model, struct contra
         struct contract_instant instant = contract_instant_read(command->body.occurrence);
         answer->is_below_floor =
             instant.is_valid && schedule->floor.is_valid && contract_instant_compare(instant, schedule->floor) <= 0;
+        if (answer->is_below_floor) {
+            show_run(schedule, command->body.occurrence, answer);
+        }
         return answer->is_below_floor ? "occurrence_done" : NULL;
     }
     if (occurrence->has_succeeded) {
-        show_run(schedule, occurrence->run_token, answer);
+        show_run(schedule, command->body.occurrence, answer);
         return "occurrence_done";
     }
     const struct contract_run *run = model_run(schedule, occurrence->run_token);
@@ -119,7 +129,7 @@ static const char *refuse_occurrence(struct contract_model *model, struct contra
         return refuse_held(model, schedule->id, answer);
     }
     if (occurrence->attempts >= terms->policy.max_attempts) {
-        show_run(schedule, occurrence->run_token, answer);
+        show_run(schedule, command->body.occurrence, answer);
         return "attempts_exhausted";
     }
     return NULL;

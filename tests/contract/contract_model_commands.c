@@ -70,7 +70,7 @@ static void release_slot(struct contract_model *model, struct contract_schedule 
     if (run->outcome == CONTRACT_REVOKED) {
         run->late_outcome = outcome;
     } else {
-        model_end(model, schedule, run, outcome);
+        model_end(model, run, outcome);
         if (outcome == CONTRACT_ABANDONED && run->body.occurrence[0] != '\0') {
             model_occurrence(schedule, run->body.occurrence)->attempts--;
             model->counts.given_back++;
@@ -125,12 +125,11 @@ void model_release(struct contract_model *model, const struct contract_command *
 
 /* ---- revoke ---- */
 
-static void revoke_run(struct contract_model *model, struct contract_schedule *schedule, struct contract_run *run,
-                       const struct contract_command *command)
+static void revoke_run(struct contract_model *model, struct contract_run *run, const struct contract_command *command)
 {
     bool is_newly_revoked = run->outcome == CONTRACT_RUNNING;
     if (is_newly_revoked) {
-        model_end(model, schedule, run, CONTRACT_REVOKED);
+        model_end(model, run, CONTRACT_REVOKED);
     }
     if (command->force) {
         run->has_slot = false;
@@ -144,6 +143,7 @@ static void revoke_run(struct contract_model *model, struct contract_schedule *s
     }
 }
 
+/* It forgets no run: all that it ended are in its answer. The next grant or end does. */
 void model_revoke(struct contract_model *model, const struct contract_command *command, struct contract_answer *answer)
 {
     struct contract_schedule *schedule = model_schedule(model, command->name);
@@ -161,11 +161,8 @@ void model_revoke(struct contract_model *model, const struct contract_command *c
         struct contract_run *run = &schedule->runs[i];
         if (run->has_slot && (command->token == 0 || command->token == run->token)) {
             revoked[answer->n_revoked++] = run->token;
-            revoke_run(model, schedule, run, command);
+            revoke_run(model, run, command);
         }
-    }
-    if (schedule != NULL) {
-        model_trim(model, schedule);
     }
     for (size_t i = 0; i < answer->n_revoked; i++) {
         answer->revoked[i] = model_run(schedule, revoked[i]);
@@ -326,6 +323,7 @@ void contract_model_apply(struct contract_model *model, const struct contract_co
         [CONTRACT_DELETE_FREEZE] = model_delete_freeze,
     };
     model->n_events = 0;
+    model_mark_used(model);
     begin_answer(answer);
     switch (command->kind) {
     case CONTRACT_TICK:

@@ -24,7 +24,7 @@ struct contract_schedule {
     int64_t last_success_wall_ms;
     bool was_granted;
     uint64_t last_granted_ms;
-    uint64_t last_ended_ms;
+    uint64_t last_used_ms;         /* when it last had a lock or a policy */
     struct contract_instant floor; /* invalid: there is none */
     struct contract_run runs[CONTRACT_KEPT_RUNS + CONTRACT_SLOTS + 1];
     size_t n_runs; /* by token */
@@ -55,6 +55,7 @@ bool model_text_equal(const char *a, const char *b);
 struct contract_schedule *model_schedule(struct contract_model *model, const char *id);
 struct contract_schedule *model_schedule_make(struct contract_model *model, const char *id);
 struct contract_run *model_run(struct contract_schedule *schedule, uint64_t token);
+bool model_is_occurrence(const struct contract_occurrence *occurrence, const char *text);
 struct contract_occurrence *model_occurrence(struct contract_schedule *schedule, const char *text);
 struct contract_group *model_group(struct contract_model *model, const char *name);
 
@@ -66,13 +67,15 @@ size_t model_group_grants(const struct contract_model *model, const char *name,
 const struct contract_freeze *model_freeze_of(const struct contract_model *model, const char *schedule);
 
 /* The run stops running; its slot is another matter. */
-void model_end(struct contract_model *model, struct contract_schedule *schedule, struct contract_run *run,
-               enum contract_result outcome);
+void model_end(struct contract_model *model, struct contract_run *run, enum contract_result outcome);
 /* A success of the run, in time or late: closes its occurrence unless that was granted again. */
 void model_succeed(struct contract_model *model, struct contract_schedule *schedule, const struct contract_run *run);
 /* Forgets runs and occurrences beyond what is remembered. */
 void model_trim(struct contract_model *model, struct contract_schedule *schedule);
 
+/* Those with a policy or a lock are remembered for 40 days from now. The page counts from the last run; what remembers
+ * longer refuses more, and so keeps its promise. */
+void model_mark_used(struct contract_model *model);
 /* Those without policy and lock whose time is over. */
 void model_forget_schedules(struct contract_model *model);
 
