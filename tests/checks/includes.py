@@ -53,6 +53,10 @@ IMPURE = re.compile(
     r"(dirent|fcntl|netdb|poll|pthread|sched|signal|spawn|syslog|termios|time|unistd)\.h|(arpa|linux|net|netinet|sys)/.*"
 )
 
+# The model of the contract stands alone, so that no mistake of the server can be in it, too.
+ALONE = re.compile(r"tests/contract/contract_model[a-z_]*\.[ch]")
+ALONE_HEADER = re.compile(r"contract_model[a-z_]*\.h")
+
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 
 
@@ -70,6 +74,9 @@ def is_libc(header):
 
 def complain(path, quote, header):
     """What is wrong with this include, "" when nothing is. `path` is relative to the repository."""
+    if ALONE.fullmatch(path):
+        is_right = ALONE_HEADER.fullmatch(header) if quote == '"' else is_libc(header)
+        return "" if is_right else f"the model of the contract knows nothing but itself: no {header}"
     complaint = foreign_complaint(path, header)
     if complaint is not None:
         return complaint
@@ -107,6 +114,9 @@ def self_test():
         ("server/replica/a.c", "<", "raft.h"),
         ("tests/core/a.c", "<", "cmocka.h"),
         ("tests/core/a.c", '"', "fixture.h"),
+        ("tests/contract/contract_model.c", '"', "contract_model_private.h"),
+        ("tests/contract/contract_model_instant.c", "<", "string.h"),
+        ("tests/contract/contract_trial.c", '"', "core/lock_table.h"),
     ]
     wrong = [
         ("server/base/a.c", '"', "core/command.h"),
@@ -126,6 +136,10 @@ def self_test():
         ("server/node/a.c", '"', "other.h"),
         ("server/node/a.c", "<", "openssl/ssl.h"),
         ("client/a.c", '"', "base/check.h"),
+        ("tests/contract/contract_model.h", '"', "core/command.h"),
+        ("tests/contract/contract_model_acquire.c", '"', "base/slice.h"),
+        ("tests/contract/contract_model_acquire.c", '"', "contract_trial.h"),
+        ("tests/contract/contract_model_instant.c", "<", "xxhash.h"),
     ]
     for case in right:
         assert complain(*case) == "", f"{case}: {complain(*case)}"

@@ -255,6 +255,7 @@ bool contract_same_events(struct contract_trial *trial)
         bool is_same = contract_same_number(trial, "event.kind", told->kind, event->kind) &&
                        contract_same_code(trial, "event.name", told->name, event->name) &&
                        contract_same_number(trial, "event.token", told->token, event->token) &&
+                       contract_same_code(trial, "event.group", told->group, event->group) &&
                        contract_same_number(trial, "event.outcome", told->outcome, event->outcome) &&
                        contract_same_number(trial, "event.late_outcome", told->late_outcome, event->late_outcome) &&
                        contract_same_number(trial, "event is gone", told->is_gone, event->is_gone) &&

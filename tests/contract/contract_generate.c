@@ -49,23 +49,23 @@ static int draw_schedule(struct contract_generator *generator)
 static uint64_t draw_step_ms(struct contract_generator *generator, const struct contract_trial *trial)
 {
     uint64_t kind = below(generator, 1000);
-    if (kind < 450) {
-        return below(generator, 6);
-    }
-    if (kind < 750) {
-        return below(generator, 800);
+    if (kind < 550) {
+        return below(generator, 5);
     }
     if (kind < 880) {
+        return below(generator, 150);
+    }
+    if (kind < 920) {
         return below(generator, 40000);
     }
-    if (kind < 980) { /* when the next thing ends, or a little beside it */
+    if (kind < 990) { /* when the next thing ends, or a little beside it */
         struct contract_counts counts;
         contract_model_count(trial->model, &counts);
         uint64_t beside_ms = counts.next_end_ms - 1 + below(generator, 3);
         bool is_near = counts.next_end_ms != UINT64_MAX && beside_ms >= generator->now_ms;
         return is_near && beside_ms - generator->now_ms < 2 * CONTRACT_DAY_MS ? beside_ms - generator->now_ms : 1;
     }
-    if (kind < 997) {
+    if (kind < 998) {
         return below(generator, CONTRACT_DAY_MS);
     }
     return below(generator, 42 * CONTRACT_DAY_MS);
@@ -136,7 +136,7 @@ static void draw_durations(struct contract_generator *generator, const struct co
                            struct contract_command *command)
 {
     static const uint64_t estimates_ms[] = {0, 1, 50, 2000, 60000, 7 * CONTRACT_DAY_MS - 30000, 1ull << 50};
-    static const uint64_t more_ms[] = {0, 0, 1, 10, 100, 1000, 5000, 60000};
+    static const uint64_t more_ms[] = {0, 1, 10, 100, 1000, 5000, 20000, 60000};
     struct contract_body *body = &command->body;
     struct contract_policy_answer policy = {.policy = {.margin_ms = 30000, .max_ttl_ms = 7 * CONTRACT_DAY_MS}};
     (void)contract_model_policy(trial->model, command->name, &policy);
@@ -333,7 +333,7 @@ static void draw_put_schedule(struct contract_generator *generator, struct contr
     static const uint64_t longest_ms[] = {30000, 60000, 7 * CONTRACT_DAY_MS, 7 * CONTRACT_DAY_MS};
     static const uint64_t holds_ms[] = {0, 0, 0, 30, 1000, 20000};
     static const uint64_t expected_ms[] = {0, 0, 1, 5000, CONTRACT_DAY_MS};
-    static const uint32_t slots[] = {1, 1, 2, 3, 5, 256};
+    static const uint32_t slots[] = {1, 2, 3, 4, 5, 256};
     static const uint32_t attempts[] = {1, 2, 3, 5, 1000000};
     struct contract_policy *policy = &command->policy;
     *policy = (struct contract_policy){.estimate_ms = estimates_ms[below(generator, COUNT(estimates_ms))],
@@ -367,7 +367,7 @@ static void draw_policy(struct contract_generator *generator, struct contract_re
 
 static void draw_group(struct contract_generator *generator, struct contract_record *record)
 {
-    static const uint32_t slots[] = {0, 1, 1, 2, 2, 3, 4};
+    static const uint32_t slots[] = {0, 1, 2, 3, 4, 6, 9};
     struct contract_command *command = &record->command;
     put_text(command->name, universe_groups[below(generator, UNIVERSE_GROUPS)]);
     command->kind = percent(generator, 60) ? CONTRACT_PUT_GROUP : CONTRACT_DELETE_GROUP;

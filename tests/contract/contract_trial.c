@@ -94,6 +94,7 @@ static void hear(void *arg, const struct event *event)
     struct contract_event *told = &trial->told[trial->n_told++];
     memset(told, 0, sizeof *told);
     told->is_gone = event->is_gone;
+    copy_text(told->group, event->group);
     hear_what(told, event);
 }
 
@@ -182,14 +183,15 @@ static void lie(struct contract_trial *trial, struct contract_command *command)
     }
 }
 
-/* What apply says is known before. */
-static bool same_probe(struct contract_trial *trial, const struct probe *probe)
+/* What apply says is known before, but for the room. */
+static bool same_probe(struct contract_trial *trial, const struct probe *probe, uint64_t free_slots)
 {
-    const char *code = trial->answer.code;
+    const char *code = strcmp(trial->answer.code, "capacity") == 0 ? "done" : trial->answer.code;
     trial->tallies.probes++;
-    return contract_same_code(trial, "probe.code", outcome_code_name(probe->code),
-                              strcmp(code, "capacity") == 0 ? "done" : code) &&
-           contract_same_number(trial, "probe.remaining_ms", probe->remaining_ms, trial->answer.cool_ms);
+    return contract_same_code(trial, "probe.code", outcome_code_name(probe->code), code) &&
+           contract_same_number(trial, "probe.remaining_ms", probe->remaining_ms, trial->answer.cool_ms) &&
+           (strcmp(code, "done") != 0 ||
+            contract_same_number(trial, "probe.free_slots", probe->free_slots, free_slots));
 }
 
 static void count_revocations(struct contract_trial *trial, const struct contract_command *command)
@@ -234,6 +236,7 @@ static bool apply(struct contract_trial *trial, struct contract_record *record)
     struct contract_command *command = &record->command;
     contract_command_translate(trial, record);
     struct probe probe = {.code = OUTCOME_DONE};
+    uint64_t free_slots = contract_model_free_slots(trial->model, command->name);
     if (command->kind == CONTRACT_ACQUIRE) {
         lock_table_probe(trial->table, &trial->command.acquire, &probe);
     }
@@ -252,7 +255,7 @@ static bool apply(struct contract_trial *trial, struct contract_record *record)
         trial->tokens[record->id] = trial->outcome.grant.token;
     }
     count_what_happened(trial, command);
-    return command->kind != CONTRACT_ACQUIRE || same_probe(trial, &probe);
+    return command->kind != CONTRACT_ACQUIRE || same_probe(trial, &probe, free_slots);
 }
 
 /* ---- going on from an image ---- */
