@@ -211,8 +211,8 @@ static void draw_acquire(struct contract_generator *generator, const struct cont
 static int grantor_of(const struct contract_trial *trial, const struct contract_generator *generator, uint64_t token)
 {
     for (int id = generator->next_id - 1; id > 0; id--) {
-        if (trial->tokens[id] == token) {
-            return id;
+        if (trial->tokens[id] != 0 && trial->tokens[id] <= token) { /* they grow */
+            return trial->tokens[id] == token ? id : 0;
         }
     }
     return 0;

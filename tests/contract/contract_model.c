@@ -122,7 +122,7 @@ size_t model_group_grants(const struct contract_model *model, const char *name,
     return n;
 }
 
-static bool is_in_scope(const char *scope, const char *schedule)
+bool contract_model_is_in_scope(const char *scope, const char *schedule)
 {
     size_t len = strlen(scope);
     if (scope[len - 1] == '*') {
@@ -136,7 +136,7 @@ const struct contract_freeze *model_freeze_of(const struct contract_model *model
     const struct contract_freeze *last = NULL;
     for (int i = 0; i < CONTRACT_FREEZES; i++) {
         const struct contract_freeze *freeze = &model->freezes[i];
-        if (freeze->scope[0] != '\0' && is_in_scope(freeze->scope, schedule) &&
+        if (freeze->scope[0] != '\0' && contract_model_is_in_scope(freeze->scope, schedule) &&
             (last == NULL || freeze->deadline_ms > last->deadline_ms)) {
             last = freeze;
         }

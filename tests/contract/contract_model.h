@@ -273,6 +273,7 @@ bool contract_model_policy(const struct contract_model *model, const char *sched
                            struct contract_policy_answer *policy);
 bool contract_model_group(const struct contract_model *model, const char *name, struct contract_group_answer *group);
 bool contract_model_freeze(const struct contract_model *model, const char *scope, struct contract_freeze *freeze);
+bool contract_model_is_in_scope(const char *scope, const char *schedule);
 bool contract_model_is_frozen(const struct contract_model *model, const char *schedule);
 /* So many grants could follow one another now, by the slots of schedule and group. */
 uint64_t contract_model_free_slots(const struct contract_model *model, const char *schedule);

@@ -14,7 +14,11 @@ static volatile sig_atomic_t is_stepping;
 static void catch_abort(int signal_number)
 {
     (void)signal_number;
-    if (is_stepping) {
+    if (is_stepping) { /* saving the mask at each step would cost more than the step */
+        sigset_t mask;
+        (void)sigemptyset(&mask);
+        (void)sigaddset(&mask, SIGABRT);
+        (void)sigprocmask(SIG_UNBLOCK, &mask, NULL);
         siglongjmp(aborted, 1);
     }
 }
@@ -322,7 +326,7 @@ static bool step(struct contract_trial *trial, const struct contract_record *rec
 bool contract_trial_step(struct contract_trial *trial, const struct contract_record *record)
 {
     bool is_same = false;
-    if (sigsetjmp(aborted, 1) == 0) {
+    if (sigsetjmp(aborted, 0) == 0) {
         is_stepping = 1;
         is_same = step(trial, record);
     } else {
