@@ -156,16 +156,12 @@ void model_revoke(struct contract_model *model, const struct contract_command *c
         }
         return;
     }
-    uint64_t revoked[CONTRACT_SLOTS];
     for (size_t i = 0; schedule != NULL && i < schedule->n_runs; i++) {
         struct contract_run *run = &schedule->runs[i];
         if (run->has_slot && (command->token == 0 || command->token == run->token)) {
-            revoked[answer->n_revoked++] = run->token;
             revoke_run(model, run, command);
+            answer->revoked[answer->n_revoked++] = run;
         }
-    }
-    for (size_t i = 0; i < answer->n_revoked; i++) {
-        answer->revoked[i] = model_run(schedule, revoked[i]);
     }
 }
 
