@@ -1,5 +1,6 @@
 /* Records lie one behind the other in blocks, the oldest block first, and never move: so their slices can point into them.
- * A record is the front of a struct event, as much as its kind needs, and then its strings. `records` is a ring by place.
+ * A record is what a struct event has in front of its slices, its numbers, as much as its kind has, the lengths of its strings,
+ * and these; so a renewal, of which there are most, takes some 140 bytes. `records` is a ring by place.
  *
  * A block is given back when its last record is dropped; one is kept, so that a full ring asks for no memory. */
 #include "node/event_ring.h"
@@ -46,26 +47,40 @@ struct event_ring *event_ring_open(void)
 
 /* ---- one record ---- */
 
-/* Up to the end of what this kind has of the union. */
-static size_t event_fixed_bytes(enum event_kind kind)
+enum {
+    HEAD_BYTES = offsetof(struct event, group),
+    LENGTH_NONE = UINT16_MAX, /* of a string that is absent */
+};
+
+/* Where a kind's numbers lie. Among a policy's there are slices, which event_slices knows as well. */
+struct span {
+    size_t begin;
+    size_t end;
+};
+
+static struct span event_numbers(enum event_kind kind)
 {
     switch (kind) {
     case EVENT_GRANTED:
     case EVENT_RENEWED:
-        return offsetof(struct event, grant) + sizeof(struct grant_view);
+        return (struct span){offsetof(struct event, grant.token),
+                             offsetof(struct event, grant) + sizeof(struct grant_view)};
     case EVENT_RELEASED:
     case EVENT_EXPIRED:
     case EVENT_REVOKED:
-        return offsetof(struct event, run) + sizeof(struct run_view);
+        return (struct span){offsetof(struct event, run.token), offsetof(struct event, run) + sizeof(struct run_view)};
     case EVENT_POLICY:
-        return offsetof(struct event, policy) + sizeof(struct policy_view);
+        return (struct span){offsetof(struct event, policy.policy),
+                             offsetof(struct event, policy) + sizeof(struct policy_view)};
     case EVENT_GROUP:
-        return offsetof(struct event, of_group) + sizeof(struct group_view);
+        return (struct span){offsetof(struct event, of_group.slots),
+                             offsetof(struct event, of_group) + sizeof(struct group_view)};
     case EVENT_FREEZE:
-        return offsetof(struct event, freeze) + sizeof(struct freeze_view);
+        return (struct span){offsetof(struct event, freeze.ttl_ms),
+                             offsetof(struct event, freeze) + sizeof(struct freeze_view)};
     }
     CHECK(false);
-    return 0;
+    return (struct span){0, 0};
 }
 
 static size_t event_slices(struct event *event, struct slice *slices[SLICES])
@@ -75,7 +90,6 @@ static size_t event_slices(struct event *event, struct slice *slices[SLICES])
     switch (event->kind) {
     case EVENT_GRANTED:
     case EVENT_RENEWED:
-        event->grant.metadata = (struct slice){0};
         slices[n++] = &event->grant.schedule_id;
         slices[n++] = &event->grant.holder;
         slices[n++] = &event->grant.occurrence;
@@ -104,11 +118,6 @@ static size_t event_slices(struct event *event, struct slice *slices[SLICES])
         break;
     }
     return n;
-}
-
-static size_t aligned(size_t size)
-{
-    return (size + sizeof(max_align_t) - 1) / sizeof(max_align_t) * sizeof(max_align_t);
 }
 
 /* ---- blocks ---- */
@@ -194,14 +203,21 @@ static void note_id(struct event_ring *ring, struct event_ring_id id)
     ring->newest = id;
 }
 
+static uint8_t *put(uint8_t *at, const void *bytes, size_t len)
+{
+    if (len > 0) {
+        memcpy(at, bytes, len);
+    }
+    return at + len;
+}
+
 void event_ring_record(struct event_ring *ring, const struct event *event)
 {
-    struct event copy;
+    struct event copy = *event; /* event_slices wants one that may be changed */
     struct slice *slices[SLICES];
-    size_t fixed = event_fixed_bytes(event->kind);
-    memcpy(&copy, event, fixed);
+    struct span numbers = event_numbers(event->kind);
     size_t n = event_slices(&copy, slices);
-    size_t size = fixed;
+    size_t size = HEAD_BYTES + (numbers.end - numbers.begin) + n * sizeof(uint16_t);
     for (size_t i = 0; i < n; i++) {
         size += slices[i]->len;
     }
@@ -209,18 +225,17 @@ void event_ring_record(struct event_ring *ring, const struct event *event)
     if (ring->next - ring->first == LIMIT_EVENTS) {
         drop_oldest(ring);
     }
-    uint8_t *record = reserve(ring, aligned(size));
-    uint8_t *at = record + fixed;
+    uint8_t *record = reserve(ring, size);
+    uint8_t *at = put(record, &copy, HEAD_BYTES);
+    at = put(at, (const uint8_t *)&copy + numbers.begin, numbers.end - numbers.begin);
     for (size_t i = 0; i < n; i++) {
-        if (slice_is_present(*slices[i])) {
-            if (slices[i]->len > 0) {
-                memcpy(at, slices[i]->base, slices[i]->len);
-            }
-            slices[i]->base = at;
-            at += slices[i]->len;
-        }
+        CHECK(slices[i]->len < LENGTH_NONE);
+        bytes_put_u16(at, slice_is_present(*slices[i]) ? (uint16_t)slices[i]->len : LENGTH_NONE);
+        at += sizeof(uint16_t);
     }
-    memcpy(record, &copy, fixed);
+    for (size_t i = 0; i < n; i++) {
+        at = put(at, slices[i]->base, slices[i]->len);
+    }
     ring->records[ring->next++ % LIMIT_EVENTS] = record;
 }
 
@@ -255,9 +270,22 @@ void event_ring_get(const struct event_ring *ring, uint64_t place, struct event 
 {
     CHECK(ring->first <= place && place < ring->next);
     const uint8_t *record = ring->records[place % LIMIT_EVENTS];
-    enum event_kind kind;
-    memcpy(&kind, record + offsetof(struct event, kind), sizeof kind);
-    memcpy(event, record, event_fixed_bytes(kind));
+    struct slice *slices[SLICES];
+    memset(event, 0, sizeof *event);
+    memcpy(event, record, HEAD_BYTES);
+    struct span numbers = event_numbers(event->kind);
+    memcpy((uint8_t *)event + numbers.begin, record + HEAD_BYTES, numbers.end - numbers.begin);
+    size_t n = event_slices(event, slices);
+    const uint8_t *lengths = record + HEAD_BYTES + (numbers.end - numbers.begin);
+    const uint8_t *at = lengths + n * sizeof(uint16_t);
+    for (size_t i = 0; i < n; i++) {
+        uint16_t len = bytes_get_u16(lengths + i * sizeof(uint16_t));
+        *slices[i] = (struct slice){0};
+        if (len != LENGTH_NONE) {
+            *slices[i] = (struct slice){.base = at, .len = len};
+            at += len;
+        }
+    }
 }
 
 static struct event_ring_id id_at(const struct event_ring *ring, uint64_t place)
